@@ -25,9 +25,9 @@ PICTURES = ROOT / "console-results"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = os.environ.get("FORGETLESS_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
 
-#: What a page of the console may never do; a failed request is told as an error, too.
+#: What the browser may tell as an error: answers that a test asks for, and another network of this machine.
 _EXPECTED = re.compile(
-    r"the server responded with a status of (401|403|404|409|422|429|5\d\d)|ERR_CONNECTION|ERR_INTERNET"
+    r"the server responded with a status of (401|403|404|409|422|429|5\d\d)|ERR_(CONNECTION|INTERNET|NETWORK_CHANGED)"
 )
 
 
@@ -45,6 +45,12 @@ class Opened:
         """Open an address of the console anew, signed in."""
         self.page.goto("about:blank")
         self.page.goto(f"{self.url}/console{hash_}")
+
+    def look(self, theme: str, width: int) -> None:
+        """Show the same page in another theme and width."""
+        self.theme, self.width = theme, width
+        self.page.emulate_media(color_scheme=theme)
+        self.page.set_viewport_size({"width": width, "height": 900})
 
     def picture(self, name: str) -> None:
         """Keep a screenshot."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -58,10 +60,20 @@ def test_why_a_memory_did_not_come_is_seen(open_console: Open) -> None:
     opened.say("I like plums.", user="why")
     opened.go("#/memories?user_id=why&q=plums&threshold=0.3")
     page = opened.page
-    page.get_by_label(re.compile("Id of the memory")).fill(missing)
+    named = page.get_by_label(re.compile("Words of the memory, or its id"))
+    named.fill(missing)
     page.get_by_role("button", name="Why not?").click()
     page.get_by_text("It fell at: Reaches the threshold").wait_for()
+    # By its words, too, and even if the filter of the search leaves it out.
+    (other,) = opened.say("The neutron star spins.", user="why-other")
+    named.fill("neutron star")
+    page.get_by_role("button", name="Why not?").click()
+    page.locator(".named").get_by_role("button", name="The neutron star spins.").click()
+    page.get_by_text("It fell at: Matches the filter").wait_for()
     opened.picture("why-not")
+    page.get_by_role("link", name="Open this memory").click()
+    page.get_by_role("heading", name="The neutron star spins.").wait_for()
+    assert other in page.url
 
 
 def test_a_memory_is_edited_and_the_edit_taken_back_then_it_is_deleted_for_ever(open_console: Open) -> None:
@@ -83,6 +95,44 @@ def test_a_memory_is_edited_and_the_edit_taken_back_then_it_is_deleted_for_ever(
     confirm.click()
     page.get_by_text("The memory is erased.").wait_for()
     assert opened.call("GET", f"/v1/memories/{id_}/").status_code == 404
+
+
+def test_a_supersession_is_seen_and_undone_from_what_came_after(open_console: Open) -> None:
+    opened = open_console("#/time")
+    page = opened.page
+    page.get_by_role("button", name="Show me").click()
+    page.get_by_role("link", name="Ana lives in Berlin.").click()
+    lineage = page.locator(".lineage")
+    lineage.get_by_role("link", name="Ana lives in Lisbon.").wait_for()
+    lineage.get_by_role("button", name="Bring it back").click()
+    page.get_by_text("It is remembered again.").wait_for()
+    lineage.wait_for(state="detached")
+    opened.go("#/memories?user_id=playground-time-travel")
+    page.get_by_role("link", name="Ana lives in Lisbon.").wait_for()
+    opened.go("#/time?user_id=playground-time-travel&known_at=2020-01-01")
+    page.get_by_text("Nothing was known on").wait_for()
+    page.get_by_role("button", name="Show what was true then, as it is known now").click()
+    page.get_by_text("Nothing was true on").wait_for()
+    page.get_by_role("button", name="Erase the example").click()
+    page.get_by_role("button", name="Show me").wait_for()
+
+
+def test_a_failed_job_behind_many_others_is_found(open_console: Open) -> None:
+    opened = open_console("#/keys")
+    page = opened.page
+    job = {"event_type": "ADD", "payload": {"user_id": "x"}, "results": [], "metadata": {}, "created_at": "2026-01-01"}
+    done = {**job, "id": "1", "status": "SUCCEEDED"}
+    failed = {**job, "id": "2", "status": "FAILED", "error": "the LLM refused the key"}
+    pages = {None: ([done], "a"), "a": ([done], "b"), "b": ([failed], "c")}
+
+    def answer(route: Any) -> None:
+        jobs, cursor = pages[parse_qs(urlsplit(route.request.url).query).get("cursor", [None])[0]]
+        route.fulfill(json={"count": 9, "results": jobs, "next_cursor": cursor})
+
+    page.route("**/v1/events/**", answer)
+    opened.go("#/jobs?state=FAILED")
+    page.get_by_text("the LLM refused the key").wait_for()
+    assert page.locator("[data-row]").count() == 1
 
 
 def test_the_example_of_time_travel_shows_lisbon_and_berlin(open_console: Open) -> None:
@@ -209,3 +259,10 @@ def test_thousands_of_memories_are_paged_through_as_one_scrolls(open_console: Op
         if page.locator("[data-row]").count() == 300:
             break
     assert page.locator("[data-row]").count() == 300
+    # Back from a memory, the list is as it was left.
+    page.locator("[data-row]").nth(250).click()
+    page.get_by_role("heading", name="Details").wait_for()
+    page.go_back()
+    page.locator("[data-row]").nth(250).wait_for()
+    assert page.locator("[data-row]").nth(250).is_visible()
+    assert page.evaluate("scrollY") > 2000

@@ -30,6 +30,12 @@ def test_the_page_and_its_files_are_open_and_may_run_only_themselves(api: Api) -
         assert (file.status_code, file.headers["content-security-policy"]) == (200, policy), name
 
 
+def test_the_page_asks_at_once_for_every_module_so_that_none_waits_for_another(api: Api) -> None:
+    asked = set(re.findall(r'modulepreload" href="console/([^"]+)"', api.get("/console", key=None).text))
+    modules = {path.relative_to(ASSETS).as_posix() for path in ASSETS.rglob("*") if path.suffix in {".js", ".mjs"}}
+    assert asked == modules - {"start.js"}
+
+
 @pytest.mark.parametrize(
     "path",
     ["/console/nothing.js", "/console/..%2f..%2fapp.py", "/console/assets/main.js", "/console/__init__.py"],

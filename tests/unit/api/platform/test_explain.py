@@ -56,6 +56,15 @@ def test_what_a_search_finds_is_found_with_the_same_score_parts_and_rank(api: Ap
         assert step(found, "rank")["value"] == rank
 
 
+@pytest.mark.parametrize("name", ["as_of", "known_at"])
+def test_a_search_of_the_past_is_refused_instead_of_explained_as_one_of_the_present(api: Api, name: str) -> None:
+    (id_,) = api.say("a red bicycle")
+    body = {"query": QUERY, "filters": ALICE, "memory_id": id_, name: "2026-01-01"}
+    answer = api.post("/v1/memories/explain/", body)
+    assert answer.status_code == 400
+    assert name in answer.text
+
+
 @pytest.mark.parametrize("place", range(3))
 def test_a_memory_below_the_threshold_or_beyond_the_results_is_told_both_numbers(api: Api, place: int) -> None:
     api.say("a red bicycle", "the bicycle of the neighbour", "bread and butter")

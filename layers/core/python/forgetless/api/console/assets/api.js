@@ -41,10 +41,16 @@ export const whenKeyIsRefused = (listener) => {
   onRefusedKey = listener;
 };
 
+// How many requests of this tab may have changed something: what was loaded before may be wrong after one.
+let changes = 0;
+export const changesSoFar = () => changes;
+const READS = /^v3\/memories\/(search\/)?$|^v1\/memories\/explain\/$/;
+
 // The JSON that a request is answered with; throws ApiError. `body` is sent as JSON, `lines` as they are. `signal` ends
 // a request that nobody waits for any more.
 export async function call(method, path, { body, lines, query, signal, headers, key = storedKey() } = {}) {
   const url = new URL(path, SERVICE);
+  if (method !== "GET" && !READS.test(path)) changes++;
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, value);
   }

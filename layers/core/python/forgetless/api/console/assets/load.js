@@ -2,10 +2,12 @@
 
 import { useCallback, useEffect, useRef, useState } from "./lib.js";
 
-// `ask(signal)` gives the content; it is asked again when one of `inputs` changes, and by `reload`.
-export function useLoad(ask, inputs) {
-  const [state, setState] = useState({ data: undefined, error: null, loading: true });
+// `ask(signal)` gives the content; it is asked again when one of `inputs` changes, and by `reload`. With `known`, the
+// content at the beginning, it is not asked at first.
+export function useLoad(ask, inputs, known) {
+  const [state, setState] = useState({ data: known, error: null, loading: !known });
   const running = useRef(null);
+  const fresh = useRef(Boolean(known));
   const reload = useCallback(() => {
     running.current?.abort();
     const mine = (running.current = new AbortController());
@@ -16,7 +18,8 @@ export function useLoad(ask, inputs) {
     );
   }, inputs);
   useEffect(() => {
-    reload();
+    if (!fresh.current) reload();
+    fresh.current = false;
     return () => running.current?.abort();
   }, [reload]);
   return { ...state, reload };

@@ -35,7 +35,7 @@ function Console() {
     setRefusal(null);
     setSession(entered);
   };
-  if (session === undefined) return null;
+  if (session === undefined) return html`<div class="starting"><span class="mark" aria-hidden="true"></span><p>Forgetless</p></div>`;
   const languages = html`<${Languages} onChoose=${choose} />`;
   if (session === null) return html`<${SignIn} refusal=${refusal} onEnter=${enter} languages=${languages} />`;
   return html`<${Frame} key=${language()} session=${session} onLeave=${leave} languages=${languages} />`;
@@ -94,7 +94,7 @@ function Frame({ session, onLeave, languages }) {
   const content = useRef(null);
   const pages = PAGES.filter((one) => session.may(one.needs) && !(one.whole && session.limited));
   const page = pages.find((one) => one.name === route.page);
-  useKeys(pages);
+  useKeys();
   useEffect(() => {
     document.title = page ? `${t(page.title)} · Forgetless` : "Forgetless";
     setOpen(false);
@@ -133,8 +133,8 @@ function Frame({ session, onLeave, languages }) {
   `;
 }
 
-// `/` goes to the search box; the digits go to the pages.
-function useKeys(pages) {
+// `/` goes to the search box; up and down go from row to row, and from the first row up to the search box.
+function useKeys() {
   useEffect(() => {
     const pressed = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
@@ -144,10 +144,17 @@ function useKeys(pages) {
         box.focus();
         box.select();
       }
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      const place = event.target.closest("[data-row]");
+      if (!step || (!place && event.target !== document.body)) return;
+      const rows = [...document.querySelectorAll("[data-row]")];
+      const next = rows[(place ? rows.indexOf(place) : -1) + step] ?? (step < 0 ? box : null);
+      if (next) event.preventDefault();
+      next?.focus();
     };
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
-  }, [pages.length]);
+  }, []);
 }
 
 render(html`<${Console} />`, document.getElementById("console"));

@@ -1,6 +1,7 @@
 // The filters of a list or search: from the parameters in the address to those of the API.
 
 import { SCOPE } from "./components.js";
+import { endOfDay, startOfDay } from "./times.js";
 
 export const FILTERS = [...SCOPE, "category", "metadata", "from", "to"];
 
@@ -10,13 +11,13 @@ export function filtersOf(params) {
   const conditions = named.length ? named : [{ OR: SCOPE.map((name) => ({ [name]: "*" })) }];
   if (params.category) conditions.push({ categories: { contains: params.category } });
   if (params.metadata) conditions.push({ metadata: metadataOf(params.metadata) });
-  if (params.from) conditions.push({ created_at: { gte: params.from } });
-  if (params.to) conditions.push({ created_at: { lte: endOf(params.to) } });
+  if (params.from) conditions.push({ created_at: { gte: isDay(params.from) ? startOfDay(params.from) : params.from } });
+  if (params.to) conditions.push({ created_at: { lte: isDay(params.to) ? endOfDay(params.to) : params.to } });
   return conditions.length === 1 ? conditions[0] : { AND: conditions };
 }
 
-// A day means until its end.
-const endOf = (moment) => (/^\d{4}-\d{2}-\d{2}$/.test(moment) ? `${moment}T23:59:59.999999Z` : moment);
+// A day is that of the reader, from its beginning to its end.
+const isDay = (moment) => /^\d{4}-\d{2}-\d{2}$/.test(moment);
 
 // `key=value`; numbers and truth values are those of JSON, everything else is text.
 export function metadataOf(text) {

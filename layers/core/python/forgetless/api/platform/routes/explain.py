@@ -14,7 +14,7 @@ from forgetless.api.platform.routes.search import search_request
 from forgetless.api.platform.serialize import memory_item, score_breakdown
 from forgetless.api.platform.wire import ExplainBody
 from forgetless.api.routing import Route
-from forgetless.domain.errors import NotFoundError
+from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.keys import Role
 from forgetless.domain.usage import UsageKind
 
@@ -28,6 +28,9 @@ _MOST_SUPERSEDED = 20
 def explain(caller: CurrentCaller, body: ExplainBody) -> Response:
     """What became of a memory in a search: each step with what was compared, and the first one that it did not pass."""
     check_memory_id(body.memory_id)
+    for name in ("as_of", "known_at"):
+        if getattr(body, name) is not None:
+            raise InvalidRequestError(f"{name} is not explained: a search of the present is followed; leave it out")
     request = search_request(caller, body, top_level=True)
     try:
         found = caller.services.explain.explain(request, body.memory_id)

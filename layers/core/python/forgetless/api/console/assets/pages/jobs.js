@@ -2,14 +2,17 @@
 
 import { call } from "../api.js";
 import { Badge, Confirm, Empty, ErrorNote, Field, Loading, Scope } from "../components.js";
-import { number, t } from "../i18n.js";
+import { counted, number, t } from "../i18n.js";
 import { html, useEffect, useMemo, useState } from "../lib.js";
 import { useLoad, usePolling } from "../load.js";
 import { go, hrefOf } from "../router.js";
 import { useSession } from "../session.js";
 import { Time, ago } from "../times.js";
 
-const PAGE_SIZE = 100;
+// A job names each memory that it made, so pages are short; a choice looks through longer ones, so many at once.
+const PAGE_SIZE = 20;
+const LATER_PAGE_SIZE = 50;
+const PAGES_AT_ONCE = 6;
 const POLL_S = 5;
 const STATES = { PENDING: "Waiting", RUNNING: "Running", SUCCEEDED: "Done", FAILED: "Failed", CANCELLED: "Cancelled" };
 const KINDS = {
@@ -49,26 +52,49 @@ function Choice({ label, value, options, onChange }) {
 function List({ kind, state }) {
   const [more, setMore] = useState([]);
   const [failure, setFailure] = useState(null);
+  const [busy, setBusy] = useState(false);
   const { data, error, loading, reload } = useLoad((signal) => call("GET", "v1/events/", { query: { page_size: PAGE_SIZE }, signal }), []);
   const jobs = useMemo(() => {
     const known = new Map([...more.flatMap((page) => page.results), ...(data?.results ?? [])].map((job) => [job.id, job]));
     return [...known.values()].sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
   }, [data, more]);
   usePolling(() => !loading && reload(), POLL_S);
-  const shown = jobs.filter((job) => (!state || job.status === state) && (!kind || job.event_type === kind));
+  const chosen = (job) => (!state || job.status === state) && (!kind || job.event_type === kind);
+  const shown = jobs.filter(chosen);
   const cursor = (more.at(-1) ?? data)?.next_cursor;
-  const next = () => call("GET", "v1/events/", { query: { page_size: PAGE_SIZE, cursor } }).then((page) => setMore((all) => [...all, page]), setFailure);
+  // The next page; with a choice, pages until one has such a job.
+  const next = async () => {
+    setBusy(true);
+    setFailure(null);
+    try {
+      let from = cursor;
+      for (let count = 0; from && count < PAGES_AT_ONCE; count++) {
+        const page = await call("GET", "v1/events/", { query: { page_size: LATER_PAGE_SIZE, cursor: from } });
+        setMore((all) => [...all, page]);
+        from = page.next_cursor;
+        if (page.results.some(chosen)) break;
+      }
+    } catch (error) {
+      setFailure(error);
+    } finally {
+      setBusy(false);
+    }
+  };
+  useEffect(() => {
+    if (data && cursor && (kind || state) && shown.length === 0) next();
+  }, [Boolean(data), kind, state]);
   return html`
     <${ErrorNote} error=${error} retry=${reload} />
     ${!data && loading && html`<${Loading} />`}
-    ${data && shown.length === 0 && html`
-      <${Empty} title=${t(state || kind ? "No such job among those that are loaded" : "No jobs yet")}>
+    ${data && shown.length === 0 && !busy && html`
+      <${Empty} title=${state || kind ? counted(jobs.length, "No such job among the newest one", "No such job among the newest {count}") : t("No jobs yet")}>
         <p>${t("Each add is a job: it says what became of a conversation, and why if it failed.")}</p>
       <//>
     `}
     ${shown.length > 0 && html`<ul class="rows">${shown.map((job) => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>`}
     <${ErrorNote} error=${failure} />
-    <div class="end">${cursor && html`<button type="button" onClick=${next}>${t("Show older ones")}</button>`}</div>
+    ${busy && html`<${Loading} />`}
+    <div class="end">${cursor && html`<button type="button" disabled=${busy} onClick=${next}>${t(state || kind ? "Look further back" : "Show older ones")}</button>`}</div>
   `;
 }
 

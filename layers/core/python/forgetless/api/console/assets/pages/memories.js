@@ -1,9 +1,9 @@
 // Memories: a list by scope and other conditions, or a search whose results show what their scores are made of.
 
-import { addressOf, call } from "../api.js";
+import { addressOf, call, changesSoFar } from "../api.js";
 import { Badge, Empty, ErrorNote, Field, Loading, SCOPE, SCOPE_LABELS, Scope } from "../components.js";
-import { counted, number, t } from "../i18n.js";
-import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
+import { counted, language, number, t } from "../i18n.js";
+import { Fragment, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
 import { useLoad, useSettled } from "../load.js";
 import { FILTERS, filtersOf } from "../memory_filters.js";
 import { go, hrefOf } from "../router.js";
@@ -12,6 +12,7 @@ import { Time } from "../times.js";
 import { WhyNot } from "../why_not.js";
 
 const PAGE_SIZE = 50;
+const LATER_PAGE_SIZE = 200;
 const SEARCHED = 50;
 
 export function Memories({ params }) {
@@ -25,11 +26,12 @@ export function Memories({ params }) {
 }
 
 // The list or the search results for some parameters, which a page may complete by moments (`as_of`, `known_at`).
-export function Found({ params }) {
+// `empty` is shown instead of the usual words if nothing is found.
+export function Found({ params, empty }) {
   const asked = useMemo(() => JSON.stringify(params), [params]);
   return params.q
-    ? html`<${Results} params=${params} asked=${asked} />`
-    : html`<${List} params=${params} asked=${asked} />`;
+    ? html`<${Results} params=${params} asked=${asked} empty=${empty} />`
+    : html`<${List} params=${params} asked=${asked} empty=${empty} />`;
 }
 
 export function SearchBox({ params, change }) {
@@ -72,7 +74,7 @@ export function FilterFields({ params, change }) {
     <//>
   `;
   return html`
-    <details class="filters" open=${used > 0}>
+    <details class="filters" open=${used > 0 && matchMedia("(min-width: 52rem)").matches}>
       <summary>${t("Filters")} ${used > 0 && html`<${Badge}>${used}<//>`}</summary>
       <div class="fields">
         ${SCOPE.map((name) => field(name, SCOPE_LABELS[name]))}
@@ -107,7 +109,7 @@ function FilterInput({ name, value, change, type = "text", placeholder }) {
   `;
 }
 
-function Results({ params, asked }) {
+function Results({ params, asked, empty }) {
   const { data, error, loading, reload } = useLoad((signal) => search(params, signal), [asked]);
   const [explained, setExplained] = useState(null);
   return html`
@@ -115,7 +117,7 @@ function Results({ params, asked }) {
     ${!data && loading && html`<${Loading} />`}
     ${data && html`
       <p class="count" role="status">${counted(data.length, "{count} result", "{count} results")}</p>
-      <ol class=${loading ? "rows dim" : "rows"} onKeyDown=${moveByArrows}>
+      <ol class=${loading ? "rows dim" : "rows"}>
         ${data.map((one) => html`
           <li key=${one.id} class="row">
             <${ScoreBar} score=${one.score} parts=${one.score_breakdown} />
@@ -125,14 +127,14 @@ function Results({ params, asked }) {
               <details onToggle=${(event) => event.target.open && setExplained(one.id)}>
                 <summary>${t("Why this score")}</summary>
                 <${ScoreParts} item=${one} />
-                ${explained === one.id && html`<${WhyNot} key=${one.id} params=${params} memoryId=${one.id} compact />`}
+                ${explained === one.id && !params.as_of && !params.known_at && html`<${WhyNot} key=${one.id} params=${params} memoryId=${one.id} compact />`}
               </details>
             </div>
           </li>
         `)}
       </ol>
-      ${data.length === 0 && html`<p>${t("No memory reaches the threshold. Lower it, or widen the filters.")}</p>`}
-      <${WhyNot} params=${params} />
+      ${data.length === 0 && (empty || html`<p>${t("No memory reaches the threshold. Lower it, or widen the filters.")}</p>`)}
+      ${!params.as_of && !params.known_at && html`<${WhyNot} params=${params} />`}
     `}
   `;
 }
@@ -151,24 +153,26 @@ async function search(params, signal) {
 
 export const momentsOf = ({ as_of, known_at }) => ({ ...(as_of && { as_of }), ...(known_at && { known_at }) });
 
-function List({ params, asked }) {
-  const [pages, setPages] = useState([]);
+function List({ params, asked, empty }) {
+  const { kept, keep } = useKept(asked);
+  const first = useLoad((signal) => page(params, null, signal), [asked], kept?.first);
+  const [later, setLater] = useState({ of: kept?.first, pages: kept?.pages ?? [] });
   const [failure, setFailure] = useState(null);
-  const first = useLoad((signal) => page(params, null, signal), [asked]);
-  const busy = useRef(false);
-  useEffect(() => setPages([]), [first.data]);
+  const busy = useRef(null);
+  // Pages of another first page belong to another list.
+  const pages = later.of === first.data ? later.pages : [];
   const last = pages.at(-1) ?? first.data;
+  keep(first.data, pages);
   const more = async () => {
-    if (busy.current || !last?.next_cursor) return;
-    busy.current = true;
+    if (busy.current === last || !last?.next_cursor) return;
+    busy.current = last;
     setFailure(null);
     try {
       const next = await page(params, last.next_cursor);
-      setPages((before) => [...before, next]);
+      setLater({ of: first.data, pages: [...pages, next] });
     } catch (error) {
+      busy.current = null;
       setFailure(error);
-    } finally {
-      busy.current = false;
     }
   };
   const end = useEnd(more, [last]);
@@ -176,18 +180,54 @@ function List({ params, asked }) {
   if (!first.data && first.loading) return html`<${Loading} />`;
   return html`
     <${ErrorNote} error=${first.error} retry=${first.reload} />
-    ${first.data && memories.length === 0 && html`<${NoMemories} filtered=${FILTERS.some((name) => params[name])} />`}
+    ${first.data && memories.length === 0 && (empty || html`<${NoMemories} filtered=${FILTERS.some((name) => params[name])} />`)}
     ${memories.length > 0 && html`
       <p class="count">${countOf(first.data)}</p>
-      <ul class=${first.loading ? "rows dim" : "rows"} onKeyDown=${moveByArrows}>
-        ${memories.map((one) => html`
-          <li key=${one.id} class="row"><div class="body"><${RowText} memory=${one} /><${RowFacts} memory=${one} /></div></li>
-        `)}
+      <ul class=${first.loading ? "rows dim" : "rows"}>
+        ${[first.data, ...pages].map(rowsOf)}
       </ul>
       <${ErrorNote} error=${failure} retry=${more} />
       <div ref=${end} class="end">${last?.next_cursor && html`<button type="button" onClick=${more}>${t("Show more")}</button>`}</div>
     `}
   `;
+}
+
+// The list that was left last, with its place: whoever comes back from a memory finds it as it was.
+let left = null;
+const KEPT_MS = 120_000;
+
+function useKept(asked) {
+  const [kept] = useState(() => {
+    const fits = left?.asked === asked && left.changes === changesSoFar() && Date.now() - left.at < KEPT_MS;
+    return fits ? left : null;
+  });
+  const now = useRef(null);
+  useLayoutEffect(() => {
+    if (kept) scrollTo(0, kept.scroll);
+    const scrolled = () => now.current && (now.current.scroll = scrollY);
+    addEventListener("scroll", scrolled);
+    return () => {
+      removeEventListener("scroll", scrolled);
+      left = now.current && { ...now.current, at: Date.now(), changes: changesSoFar() };
+    };
+  }, []);
+  const keep = (first, pages) => {
+    now.current = first ? { asked, first, pages, scroll: now.current?.scroll ?? kept?.scroll ?? 0 } : null;
+  };
+  return { kept, keep };
+}
+
+// The rows of a page, made once: a list of thousands grows without comparing the rows that it has.
+const made = new WeakMap();
+
+function rowsOf(page) {
+  if (made.get(page)?.language !== language()) {
+    const rows = page.results.map((one) => html`
+      <li key=${one.id} class="row"><div class="body"><${RowText} memory=${one} /><${RowFacts} memory=${one} /></div></li>
+    `);
+    made.set(page, { language: language(), rows: html`<${Fragment} key=${page.results[0]?.id}>${rows}<//>` });
+  }
+  return made.get(page).rows;
 }
 
 function countOf({ count, count_is_lower_bound: more }) {
@@ -197,7 +237,7 @@ function countOf({ count, count_is_lower_bound: more }) {
 
 function page(params, cursor, signal) {
   const body = { filters: filtersOf(params), show_expired: params.expired === "1", ...momentsOf(params) };
-  const query = cursor ? { page_size: PAGE_SIZE, cursor } : { page: 1, page_size: PAGE_SIZE };
+  const query = cursor ? { page_size: LATER_PAGE_SIZE, cursor } : { page: 1, page_size: PAGE_SIZE };
   return call("POST", "v3/memories/", { body, query, signal });
 }
 
@@ -207,7 +247,7 @@ function useEnd(reached, inputs) {
   useEffect(() => {
     if (!end.current) return undefined;
     const seen = new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && reached(), {
-      rootMargin: "800px",
+      rootMargin: "2400px",
     });
     seen.observe(end.current);
     return () => seen.disconnect();
@@ -228,16 +268,6 @@ export function RowFacts({ memory }) {
       <${Time} at=${memory.created_at} />
     </div>
   `;
-}
-
-// Up and down go from row to row; at the top, up goes back to the search box.
-export function moveByArrows(event) {
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!step || !event.target.matches("[data-row]")) return;
-  event.preventDefault();
-  const rows = [...event.currentTarget.querySelectorAll("[data-row]")];
-  const next = rows[rows.indexOf(event.target) + step] ?? (step < 0 ? document.querySelector("[data-search]") : null);
-  next?.focus();
 }
 
 function NoMemories({ filtered }) {

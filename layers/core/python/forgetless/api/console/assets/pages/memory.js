@@ -29,7 +29,7 @@ export function MemoryPage({ params: { id = "" } }) {
         ${memory.immutable && html`<${Badge}>${t("immutable")}<//>`}
       </p>
       <${Actions} memory=${memory} changed=${reload} />
-      <${Lineage} memory=${memory} before=${before.data?.results ?? []} />
+      <${Lineage} memory=${memory} before=${before.data?.results ?? []} changed=${() => { reload(); before.reload(); }} />
       <${Sources} messages=${history.data?.at(-1)?.input ?? []} />
       <${History} events=${history.data} error=${history.error} />
       <${Fields} memory=${memory} />
@@ -37,15 +37,17 @@ export function MemoryPage({ params: { id = "" } }) {
   `;
 }
 
+async function bringBack(id, say) {
+  await call("POST", pathOf(id, "restore/"));
+  say({ text: t("It is remembered again. What superseded it stays, too.") });
+}
+
 function Actions({ memory, changed }) {
   const { may, say } = useSession();
   const [open, setOpen] = useState(null);
   const [error, setError] = useState(null);
   if (!may("write")) return null;
-  const restore = () => call("POST", pathOf(memory.id, "restore/")).then(
-    () => { say({ text: t("It is remembered again. What superseded it stays, too.") }); changed(); },
-    setError,
-  );
+  const restore = () => bringBack(memory.id, say).then(changed, setError);
   const erase = async () => {
     await call("DELETE", pathOf(memory.id));
     say({ text: t("The memory is erased.") });
@@ -92,19 +94,26 @@ function Edit({ memory, changed, onClose }) {
 }
 
 // What it superseded and what superseded it, as a chain from the oldest to the newest.
-function Lineage({ memory, before }) {
+function Lineage({ memory, before, changed }) {
+  const { may, say } = useSession();
+  const [error, setError] = useState(null);
   if (before.length === 0 && !memory.replaced_by) return null;
-  const step = (id, text, at) => html`
-    <li key=${id}><a href=${hrefOf("memory", { id })} dir="auto">${text}</a> <${Time} at=${at} /></li>
+  const step = ({ id, memory: text, created_at: at }) => html`
+    <li key=${id}>
+      <a href=${hrefOf("memory", { id })} dir="auto">${text}</a> <${Time} at=${at} />
+      ${may("write") && html`<button type="button" class="quiet" onClick=${() => bringBack(id, say).then(changed, setError)}>${t("Bring it back")}</button>`}
+    </li>
   `;
   return html`
     <section>
       <h2>${t("Supersession")}</h2>
       <ol class="lineage">
-        ${[...before].reverse().map((one) => step(one.id, one.memory, one.created_at))}
+        ${[...before].reverse().map(step)}
         <li class="here" aria-current="true"><span dir="auto">${memory.memory}</span> <${Time} at=${memory.created_at} /></li>
         ${memory.replaced_by && html`<${Successor} id=${memory.replaced_by} />`}
       </ol>
+      <p class="faint">${t("The oldest first. Searches show only the last one; the others can be brought back.")}</p>
+      <${ErrorNote} error=${error} />
     </section>
   `;
 }
@@ -121,7 +130,7 @@ function Sources({ messages }) {
     <section>
       <h2>${t("Where it comes from")}</h2>
       <ul class="talk">
-        ${messages.map((one, place) => html`<li key=${place} class=${one.role}><b>${one.role}</b><p dir="auto">${one.content}</p></li>`)}
+        ${messages.map((one, place) => html`<li key=${place} class=${one.role}><b>${t(one.role)}</b><p dir="auto">${one.content}</p></li>`)}
       </ul>
     </section>
   `;

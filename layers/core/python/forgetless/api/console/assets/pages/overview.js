@@ -9,12 +9,12 @@ import { filtersOf } from "../memory_filters.js";
 import { hrefOf } from "../router.js";
 import { useSession } from "../session.js";
 import { shownDay } from "../times.js";
-import { RowFacts, moveByArrows } from "./memories.js";
+import { RowFacts } from "./memories.js";
 
 const POLL_S = 5;
 const DAYS = 30;
 const NEWEST = 6;
-const JOBS = 100;
+const JOBS = 20;
 
 export function Overview() {
   const { limited } = useSession();
@@ -27,18 +27,18 @@ export function Overview() {
     ${data && html`
       <${Health} health=${data.health} />
       <div class="cards">
-        <${Figure} label=${t("Memories")} value=${data.memories.count} href=${hrefOf("memories")} />
+        <${Figure} label=${t("Memories")} value=${data.memories.count} more=${data.memories.count_is_lower_bound} href=${hrefOf("memories")} />
         <${Figure} label=${t("Adds today")} value=${today(data.usage, "adds")} />
         <${Figure} label=${t("Searches today")} value=${today(data.usage, "searches")} />
-        <${Figure} label=${t("Waiting")} value=${data.waiting} href=${hrefOf("jobs", { state: "PENDING" })} />
-        <${Figure} label=${t("Failed")} value=${data.failed} bad=${data.failed > 0} href=${hrefOf("jobs", { state: "FAILED" })} />
+        <${Figure} label=${t("Waiting, of the last {count} jobs", { count: JOBS })} value=${data.waiting} href=${hrefOf("jobs", { state: "PENDING" })} />
+        <${Figure} label=${t("Failed, of the last {count} jobs", { count: JOBS })} value=${data.failed} bad=${data.failed > 0} href=${hrefOf("jobs", { state: "FAILED" })} />
       </div>
       <div class="charts">
         <${Chart} title=${t("Adds")} usage=${data.usage} name="adds" />
         <${Chart} title=${t("Searches")} usage=${data.usage} name="searches" />
       </div>
       <h2>${t("Newest memories")}</h2>
-      <ul class="rows" onKeyDown=${moveByArrows}>
+      <ul class="rows">
         ${data.memories.results.map((one) => html`
           <li key=${one.id} class="row"><div class="body">
             <a class="text" data-row dir="auto" href=${hrefOf("memory", { id: one.id })}>${one.memory}</a>
@@ -66,8 +66,8 @@ const dayOf = (offset) => new Date(Date.now() - offset * 86_400_000).toISOString
 const on = (usage, day, name) => usage.filter((one) => one.day === day).reduce((sum, one) => sum + one[name], 0);
 const today = (usage, name) => on(usage, dayOf(0), name);
 
-function Figure({ label, value, href, bad }) {
-  const shown = html`<b class=${bad ? "bad" : ""}>${number(value)}</b><span>${label}</span>`;
+function Figure({ label, value, more, href, bad }) {
+  const shown = html`<b class=${bad ? "bad" : ""}>${number(value)}${more && "+"}</b><span>${label}</span>`;
   return href ? html`<a class="card" href=${href}>${shown}</a>` : html`<div class="card">${shown}</div>`;
 }
 
@@ -78,7 +78,7 @@ function Health({ health }) {
     <section class=${good ? "note" : "note error"} aria-label=${t("Health")}>
       <p><strong>${t(good ? "Everything works." : health.status === "degraded" ? "A part is out; what it does waits." : "The service is down.")}</strong></p>
       <p class="facts">
-        ${parts.map(([name, state]) => html`<${Badge} key=${name} kind=${state === "ok" ? "good" : "bad"}>${name}: ${state}<//>`)}
+        ${parts.map(([name, state]) => html`<${Badge} key=${name} kind=${state === "ok" ? "good" : "bad"}>${name}: ${state === "ok" ? t("ok") : t("out")}<//>`)}
       </p>
       ${health.detail && html`<p class="reason">${typeof health.detail === "string" ? health.detail : JSON.stringify(health.detail)}</p>`}
     </section>

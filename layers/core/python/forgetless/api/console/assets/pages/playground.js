@@ -33,15 +33,14 @@ function Ground({ user, params }) {
   );
   return html`
     <h1>${t("Playground")}</h1>
-    <p>${t("Write a conversation and see what is remembered of it. It belongs to a user of its own:")} <code>${user}</code></p>
-    <div class="actions"><button type="button" class="danger" onClick=${erase}>${t("Erase this playground")}</button></div>
+    <p>${t("Write a conversation and see what is remembered of it. It belongs to a user of its own:")} <code>${user}</code> <button type="button" class="quiet danger" onClick=${erase}>${t("Erase this playground")}</button></p>
     <${ErrorNote} error=${error} />
     <div class="columns">
       <section><${Conversation} user=${user} onDone=${() => setRound((count) => count + 1)} /></section>
       <section>
         <h2>${t("Ask about it")}</h2>
         <${SearchBox} params=${params} change=${(changes, options) => go("playground", { ...params, ...changes }, options)} />
-        <${Found} key=${round} params=${params} />
+        <${Found} key=${round} params=${params} empty=${!params.q && html`<p class="faint">${t("Nothing is remembered here yet. Send the conversation first.")}</p>`} />
       </section>
     </div>
   `;
@@ -75,14 +74,18 @@ function Conversation({ user, onDone }) {
           <select value=${one.role} aria-label=${t("Role")} onChange=${(event) => change(place, { role: event.target.value })}>
             ${ROLES.map((role) => html`<option key=${role} value=${role}>${t(role)}</option>`)}
           </select>
-          <textarea rows="2" dir="auto" aria-label=${t("Message")} value=${one.content} onInput=${(event) => change(place, { content: event.target.value })}></textarea>
+          <textarea rows="3" dir="auto" aria-label=${t("Message")} value=${one.content} onInput=${(event) => change(place, { content: event.target.value })}></textarea>
           <button type="button" class="quiet" aria-label=${t("Remove this message")} onClick=${() => setMessages(messages.filter((_, index) => index !== place))}>×</button>
         </div>
       `)}
       <div class="actions">
-        <button type="button" onClick=${more}>${t("Add a message")}</button>
+        <button type="button" class="quiet" onClick=${more}>+ ${t("Add a message")}</button>
+      </div>
+      <div class="actions" role="radiogroup" aria-label=${t("What to keep")}>
         <label class="check"><input type="radio" name="infer" checked=${infer} onChange=${() => setInfer(true)} />${t("extract facts")}</label>
         <label class="check"><input type="radio" name="infer" checked=${!infer} onChange=${() => setInfer(false)} />${t("keep as said")}</label>
+      </div>
+      <div class="actions">
         <button type="submit" class="primary" disabled=${run?.busy || !messages.some((one) => one.content.trim())}>${t("Remember")}</button>
       </div>
     </form>

@@ -1,13 +1,13 @@
 // Time travel: what was true, and what was known, at two moments, over any list or search.
 
 import { call } from "../api.js";
-import { Empty, ErrorNote, Field } from "../components.js";
+import { ErrorNote, Field } from "../components.js";
 import { t } from "../i18n.js";
 import { html, useState } from "../lib.js";
 import { useLoad } from "../load.js";
 import { go } from "../router.js";
 import { useSession } from "../session.js";
-import { shownTime } from "../times.js";
+import { dayOf, endOfDay, shownTime } from "../times.js";
 import { eraseExample, writeExample } from "../time_example.js";
 import { FilterFields, Found, SearchBox } from "./memories.js";
 
@@ -29,7 +29,7 @@ export function TimeTravel({ params }) {
     </div>
     <${SearchBox} params=${params} change=${change} />
     <${FilterFields} params=${params} change=${change} />
-    <${Found} params=${params} />
+    <${Found} params=${params} empty=${(params.as_of || params.known_at) && html`<${NothingYet} params=${params} change=${change} />`} />
   `;
 }
 
@@ -52,6 +52,20 @@ async function firstTime({ user_id, agent_id }, signal) {
   return found.map((one) => one.created_at).sort()[0] ?? null;
 }
 
+// Nothing at these moments: most often what was true then was told, or imported, only later.
+function NothingYet({ params, change }) {
+  return html`
+    <div class="note">
+      <p>${params.known_at
+        ? t("Nothing was known on {moment}. What was true then may have been told, or imported, only later.", { moment: shownTime(params.known_at) })
+        : t("Nothing was true on {moment}.", { moment: shownTime(params.as_of) })}</p>
+      ${params.known_at && html`<button type="button" onClick=${() => change({ as_of: params.as_of || params.known_at, known_at: "" })}>
+        ${t("Show what was true then, as it is known now")}
+      </button>`}
+    </div>
+  `;
+}
+
 function MomentSlider({ label, value, span, onChange }) {
   const [from, to] = span;
   const at = value ? new Date(value).getTime() : to;
@@ -67,7 +81,7 @@ function MomentSlider({ label, value, span, onChange }) {
       <//>
       <p class="facts">
         <b>${value ? shownTime(value) : t("now")}</b>
-        <input type="date" aria-label=${label} value=${value ? value.slice(0, 10) : ""} onChange=${(event) => onChange(event.target.value)} />
+        <input type="date" aria-label=${label} value=${value ? dayOf(value) : ""} onChange=${(event) => onChange(event.target.value && endOfDay(event.target.value))} />
         ${value && html`<button type="button" class="quiet" onClick=${() => onChange("")}>${t("now")}</button>`}
       </p>
     </div>
