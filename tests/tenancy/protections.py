@@ -108,6 +108,15 @@ _WEBHOOKS = (
 
 _SURFACE = (
     Mutation("bodies: any number of values", "api/value_count.py", "if left < 0:", "if False:", (_SIZES,)),
+    Mutation("bodies: garbage is looked for while they are read", "api/value_count.py", "gc.disable()", "", (_SIZES,)),
+    Mutation("bodies: any number of values at /mcp", "api/mcp/server.py", "_check_values(body)", "pass", (_SIZES,)),
+    Mutation(
+        "requests: a limited key gets the job of another's Idempotency-Key",
+        "service/access/idempotency.py",
+        "if limits is None else",
+        "if True else",
+        ("tests/unit/api/test_idempotency.py", "-k", "limited_key_never"),
+    ),
     Mutation(
         "metadata: updates let it grow",
         "domain/metadata.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -51,6 +52,13 @@ def test_a_server_does_bulk_jobs_unless_a_queue_or_another_process_does(
         done = world.services.bulk.job("default", job.id)
         assert done is not None
         assert done.state is (JobState.PENDING if elsewhere else JobState.SUCCEEDED)
+
+
+def test_uvicorns_own_access_log_is_off_because_it_holds_paths_and_addresses() -> None:
+    access = logging.getLogger("uvicorn.access")
+    access.disabled = False
+    asgi.create()
+    assert access.disabled
 
 
 async def until(done: Callable[[], bool]) -> None:

@@ -69,6 +69,11 @@ def test_the_files_are_small_and_name_no_other_host() -> None:
             assert (ASSETS / name).parent.joinpath(imported).resolve().is_file(), f"{name} imports {imported}"
 
 
+def test_an_id_stands_in_a_path_by_one_function_alone() -> None:
+    users = {name for name, source in SOURCES.items() if "encodeURIComponent(" in source}
+    assert users == {"api.js"}
+
+
 def test_every_text_has_its_vietnamese_and_no_translation_is_left_over() -> None:
     known = set(re.findall(r'^  "((?:[^"\\]|\\.)+)":', SOURCES["texts_vi.js"], re.MULTILINE))
     others = {name: source for name, source in SOURCES.items() if name != "texts_vi.js"}

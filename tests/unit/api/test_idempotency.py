@@ -10,8 +10,9 @@ import pytest
 
 from forgetless.api.idempotency import fingerprint
 from forgetless.domain.errors import EmbedderError, LlmUnavailableError
+from forgetless.domain.keys import Role
 from forgetless.ports.ledger import Ledger
-from tests.unit.api.client import STRANGER, Api
+from tests.unit.api.client import STRANGER, Api, put_key
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
 
@@ -40,6 +41,17 @@ def test_the_same_request_gets_the_same_answer_and_has_one_effect(new_api: NewAp
     assert "idempotency-replayed" not in first.headers
     assert second.headers["idempotency-replayed"] == "true"
     assert api.texts() == ["tea"]
+
+
+def test_a_limited_key_never_gets_what_became_of_anothers_request(api: Api) -> None:
+    put_key(api.world, "key-of-alice", "default", Role.WRITE, "alice")
+    (theirs,) = _add(api, "k1").json()["results"]
+    assert api.delete(f"/memories/{theirs['id']}").status_code == 200
+    (mine,) = _add(api, "k1", key="key-of-alice").json()["results"]
+    assert mine["id"] != theirs["id"]
+    assert api.texts(key="key-of-alice") == ["tea"]
+    assert _add(api, "k1", key="key-of-alice").headers["idempotency-replayed"] == "true"
+    assert _add(api, "k1").json()["results"] != [mine]
 
 
 def test_every_write_takes_a_key(api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -23,6 +24,8 @@ def create() -> FastAPI:
     With FORGETLESS_BACKGROUND=0 another process does the background work (`forgetless serve`).
     """
     settings = start_server()
+    # uvicorn's own access log holds paths and addresses, which may be personal data; ours holds none.
+    logging.getLogger("uvicorn.access").disabled = True
     app = create_app(
         services,
         inline=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["MAX_BODY_BYTES", "BodyLimit"]
+__all__ = ["MAX_BODY_BYTES", "BodyLimit", "read_body", "replayed"]
 
 #: The same limit as that of Lambda for one invocation.
 MAX_BODY_BYTES = 6 * 1024 * 1024
@@ -49,3 +49,27 @@ def _announced(scope: Scope) -> int:
 def _too_large(most: int) -> HTTPException:
     # While FastAPI reads a body, it turns every error except HTTPException into a 400.
     return HTTPException(413, f"The body is larger than {most} bytes; send less in one request.")
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body of a request."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body again that was read, and then what follows it."""
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again

@@ -12,9 +12,11 @@ import logging
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from forgetless.api.body_limit import read_body, replayed
 from forgetless.api.caller import get_caller, set_idempotency_key
 from forgetless.api.routing import Route, Runner
 from forgetless.api.usage import mark_repeat
+from forgetless.api.value_count import read_json
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
 from forgetless.ports.request_ledger import IdempotencyRecord
 from forgetless.service.access.idempotency import StoredAnswer, job_name
@@ -44,17 +46,18 @@ class Idempotency:
             raise InvalidRequestError(f"Idempotency-Key: leave it out; answers of {route.shown} are never stored.")
         name = f"{scope['method']} {scope['path']} {key}"
         caller = get_caller(scope)
-        body = await _read(receive)
+        body = await read_body(receive)
         print_ = fingerprint(body, scope["query_string"])
-        began = await self._run(lambda: caller.services.idempotency.begin(caller.tenant, name, print_))
+        job = job_name(name, print_, caller.key_limits)
+        began = await self._run(lambda: caller.services.idempotency.begin(caller.tenant, name, print_, job=job))
         if isinstance(began, StoredAnswer):
             mark_repeat(scope)
             await Response(began.body, began.status, _REPLAYED, "application/json")(scope, receive, send)
             return
-        set_idempotency_key(scope, job_name(name, print_))
+        set_idempotency_key(scope, job)
         answer = _Answer()
         try:
-            await self._app(scope, _replay(body, receive), answer.take)
+            await self._app(scope, replayed(body, receive), answer.take)
         except Exception:
             await self._forget(scope, name, began)
             raise
@@ -83,7 +86,7 @@ class Idempotency:
 def fingerprint(body: bytes, query: bytes = b"") -> str:
     """A digest of query and body. A JSON body counts with its keys sorted, any other body with its bytes."""
     try:
-        canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode("ascii")
+        canonical = json.dumps(read_json(body), sort_keys=True, separators=(",", ":")).encode("ascii")
     except (ValueError, RecursionError):
         canonical = body
     return hashlib.sha256(query + b"\n" + canonical if query else canonical).hexdigest()
@@ -120,25 +123,3 @@ def _key(scope: Scope) -> str | None:
     if not 1 <= len(key) <= MAX_KEY_CHARS or not (key.isascii() and key.isprintable()):
         raise InvalidRequestError(f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable ASCII characters.")
     return key
-
-
-async def _read(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def receive_again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again

@@ -6,6 +6,8 @@ process ten seconds and more, so they are counted before any model reads them.
 
 from __future__ import annotations
 
+import gc
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +16,7 @@ from starlette.requests import Request
 
 from forgetless.domain.errors import InvalidRequestError
 
-__all__ = ["MOST_VALUES", "CountedBody", "TooManyValues", "check_value_count"]
+__all__ = ["MOST_VALUES", "CountedBody", "TooManyValues", "check_value_count", "read_json"]
 
 #: The most values of one body.
 MOST_VALUES = 100_000
@@ -35,7 +37,7 @@ class CountedBody(Request):
 
     async def json(self) -> Any:
         """The body; raises TooManyValues."""
-        body = await super().json()
+        body = read_json(await self.body())
         try:
             check_value_count(body if isinstance(body, Mapping) else {"body": body})
         except InvalidRequestError as error:
@@ -43,9 +45,25 @@ class CountedBody(Request):
         return body
 
 
-def check_value_count(fields: Mapping[str, Any]) -> None:
+def read_json(body: bytes) -> Any:
+    """The JSON of a body, read without looking for garbage meanwhile; raises ValueError and RecursionError.
+
+    Each value that is made lets the collector walk through the heap again and again, so that two million empty lists
+    would hold a process up fourteen times as long. The reader keeps the interpreter to itself, so no other thread
+    notices.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(body)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def check_value_count(fields: Mapping[str, Any], *, most: int = MOST_VALUES) -> None:
     """Raise InvalidRequestError if the fields hold too many values together; it names the one with which they do."""
-    left = MOST_VALUES - len(fields)
+    left = most - len(fields)
     for name, field in fields.items():
         waiting = [field]
         while waiting and left >= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -30,6 +31,12 @@ class KeyLimits:
     def whole_users(self) -> bool:
         """Whether everything of its users is within the limits, whatever agent or app it is of."""
         return ANY in self.agents and ANY in self.apps
+
+    @property
+    def digest(self) -> str:
+        """Stands for the limits in names of records: what one of these keys is told, others are not."""
+        named = [*self.users] if self.whole_users else [*self.users, "", *self.agents, "", *self.apps]
+        return hashlib.sha256("\x00".join(named).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def spelled(self) -> KeyLimits:
         """The same limits with every spelling: earlier versions stored ids, also those of keys, as they were given."""

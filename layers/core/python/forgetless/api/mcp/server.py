@@ -8,6 +8,7 @@ are answered with 405.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -29,7 +30,7 @@ from starlette.types import Receive, Scope, Send
 
 import forgetless
 from forgetless.api.access import require
-from forgetless.api.body_limit import MAX_BODY_BYTES
+from forgetless.api.body_limit import MAX_BODY_BYTES, read_body, replayed
 from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, MCP_STATUS, MCP_TOOL, get_caller
 from forgetless.api.errors import status_of
 from forgetless.api.field_checks import check_ids_once
@@ -43,6 +44,7 @@ from forgetless.api.named_ids import note_id
 from forgetless.api.routing import Runner
 from forgetless.api.size_limits import check_sizes
 from forgetless.api.usage import counted
+from forgetless.api.value_count import check_value_count, read_json
 from forgetless.domain.errors import DeadlineError, DependencyError, ForgetlessError
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import SCOPE_IDS
@@ -52,6 +54,10 @@ __all__ = ["McpEndpoint"]
 _logger = logging.getLogger(__name__)
 
 #: A caller with a key may use any host name. A request without a key is refused before this.
+#: The SDK reads a body before its values can be counted for the tool, whose answer names the field that has too many.
+#: A body with more values than this is not even given to the SDK, which would take seconds to read it.
+_MOST_VALUES_OF_SDK = 400_000
+
 _ANY_HOST = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
@@ -75,6 +81,9 @@ class McpEndpoint:
             refusal = json_response({"detail": "Method Not Allowed"}, status=405, headers={"Allow": "POST"})
             await refusal(scope, receive, send)
             return
+        body = await read_body(receive)
+        if len(body) > _MOST_VALUES_OF_SDK:
+            _check_values(body)
         manager = StreamableHTTPSessionManager(
             self._server,
             json_response=True,
@@ -83,7 +92,7 @@ class McpEndpoint:
             max_request_body_size=MAX_BODY_BYTES,
         )
         async with manager.run():
-            await manager.handle_request(scope, receive, send)
+            await manager.handle_request(scope, replayed(body, receive), send)
 
     async def _call_tool(self, context: Any, params: CallToolRequestParams) -> CallToolResult:
         tool = TOOLS.get(params.name)
@@ -138,6 +147,12 @@ def _answer(result: Answer) -> CallToolResult:
     text = result.model_dump_json(exclude_none=True)
     structured = result.model_dump(mode="json", exclude_none=True)
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
+
+
+def _check_values(body: bytes) -> None:
+    """Raise InvalidRequestError if the body holds too many values; whether it is JSON at all, the SDK says."""
+    with suppress(ValueError, RecursionError):
+        check_value_count({"body": read_json(body)}, most=_MOST_VALUES_OF_SDK)
 
 
 def _refused(reason: str) -> CallToolResult:

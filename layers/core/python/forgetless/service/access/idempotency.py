@@ -7,6 +7,7 @@ from typing import Protocol
 
 from forgetless.domain.errors import IdempotencyInProgressError, IdempotencyMismatchError
 from forgetless.domain.jobs import job_id_for
+from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import IdempotencyRecord, IdempotencyStore, JobStore
@@ -31,12 +32,13 @@ class StoredAnswer:
     body: str
 
 
-def job_name(name: str, fingerprint: str) -> str:
+def job_name(name: str, fingerprint: str, limits: KeyLimits | None) -> str:
     """The text from which the id of an add's job is derived.
 
     It includes the body: a key that is used again after its record has expired, with another body, is a new request.
+    It includes the limits of the API key, as its record does: a limited key must not get the job of others.
     """
-    return f"{name} {fingerprint}"
+    return f"{name} {fingerprint}" if limits is None else f"{limits.digest} {name} {fingerprint}"
 
 
 class IdempotencyService:
@@ -46,8 +48,10 @@ class IdempotencyService:
         self._ledger = ledger
         self._clock = clock
 
-    def begin(self, tenant: str, name: str, fingerprint: str) -> StoredAnswer | IdempotencyRecord:
+    def begin(self, tenant: str, name: str, fingerprint: str, *, job: str) -> StoredAnswer | IdempotencyRecord:
         """Begin a request: the record to end it with if it may run, or else the stored answer to repeat.
+
+        `job` is the `job_name` of an add.
 
         Raises IdempotencyMismatchError if the key was used with another body, and IdempotencyInProgressError while
         the first request runs.
@@ -56,7 +60,7 @@ class IdempotencyService:
         mine = IdempotencyRecord(fingerprint, lease_until=later(now, RUNNING_S))
         standing = self._put(tenant, name, mine, now)
         if standing is not None and standing.status is None and standing.fingerprint == fingerprint:
-            if wait := self._held_s(tenant, name, standing, now):
+            if wait := self._held_s(tenant, job, standing, now):
                 raise _in_progress(wait)
             standing = self._put(tenant, name, mine, now, over=standing)
         if standing is None:
@@ -82,14 +86,14 @@ class IdempotencyService:
     ) -> IdempotencyRecord | None:
         return self._ledger.begin_request(tenant, name, mine, now=now, expires_at=later(now, KEPT_S), over=over)
 
-    def _held_s(self, tenant: str, name: str, standing: IdempotencyRecord, now: str) -> int:
+    def _held_s(self, tenant: str, job_name: str, standing: IdempotencyRecord, now: str) -> int:
         """The whole seconds for which somebody may still hold the running request; 0 if nobody does.
 
         The job of an add is done once, by whoever claims it. So while nobody holds the claim, a repeat may go on even
         if the first request is still alive: only one of them gets the claim. Without a job (the request is not an add,
         or its job is not stored yet) only the record's own lease decides.
         """
-        job = self._ledger.job(tenant, job_id_for(tenant, job_name(name, standing.fingerprint)))
+        job = self._ledger.job(tenant, job_id_for(tenant, job_name))
         return job.held_s(now) if job is not None else wait_s(now, standing.lease_until, at_most=RUNNING_S)
 
 

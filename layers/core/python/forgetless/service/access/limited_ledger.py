@@ -7,7 +7,6 @@ operators may do, and `api/caller.py` refuses the routes that need it.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -65,8 +64,7 @@ class LimitedLedger:
         self._ledger = ledger
         self._limits = limits.spelled()
         self._users = self._limits.users
-        named = [*limits.users] if limits.whole_users else [*limits.users, "", *limits.agents, "", *limits.apps]
-        self._name = hashlib.sha256("\x00".join(named).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        self._name = limits.digest
 
     def append(
         self,

@@ -46,6 +46,13 @@ let changes = 0;
 export const changesSoFar = () => changes;
 const READS = /^v3\/memories\/(search\/)?$|^v1\/memories\/explain\/$/;
 
+// An id as a segment of a path. A browser takes the segments `.` and `..` out of an address, also if they are encoded, so
+// such an id cannot be asked for in a path.
+export function segment(id) {
+  if (/^\.{1,2}$/.test(id)) throw new ApiError(400, "the ids . and .. cannot stand in a path: use the API's query");
+  return encodeURIComponent(id);
+}
+
 // The JSON that a request is answered with; throws ApiError. `body` is sent as JSON, `lines` as they are. `signal` ends
 // a request that nobody waits for any more.
 export async function call(method, path, { body, lines, query, signal, headers, key = storedKey() } = {}) {

@@ -12,7 +12,8 @@ export function useLoad(ask, inputs, known) {
     running.current?.abort();
     const mine = (running.current = new AbortController());
     setState((before) => ({ ...before, loading: true }));
-    ask(mine.signal).then(
+    // What cannot even be asked is an error of the page like any other.
+    new Promise((answer) => answer(ask(mine.signal))).then(
       (data) => mine.signal.aborted || setState({ data, error: null, loading: false }),
       (error) => mine.signal.aborted || setState((before) => ({ ...before, error, loading: false })),
     );

@@ -1,6 +1,6 @@
 // The example of time travel: two memories with a past, imported for a user id of their own.
 
-import { call } from "./api.js";
+import { call, segment } from "./api.js";
 
 const event = (kind, memory) => JSON.stringify({ type: "event", kind, memory });
 
@@ -23,6 +23,6 @@ export async function writeExample(user) {
   await call("POST", `import-jobs/${id}/lines`, { query: { line: 1, last: true }, lines: `${lines.join("\n")}\n` });
 }
 
-export const eraseExample = (user) => call("DELETE", `v2/entities/user/${encodeURIComponent(user)}/`).catch((error) => {
+export const eraseExample = (user) => call("DELETE", `v2/entities/user/${segment(user)}/`).catch((error) => {
   if (error.status !== 404) throw error;
 });

@@ -1,6 +1,6 @@
 // Why not: at which step of a search a memory fell, or that it passed them all.
 
-import { call } from "./api.js";
+import { call, segment } from "./api.js";
 import { Badge, ErrorNote, Field, Loading, Scope } from "./components.js";
 import { number, t } from "./i18n.js";
 import { html, useState } from "./lib.js";
@@ -76,7 +76,7 @@ async function named(words, signal) {
   const body = { query: words, filters: filtersOf({}), top_k: NAMED, threshold: 0, show_expired: true };
   const { results } = await call("POST", "v3/memories/search/", { body, signal });
   const older = await Promise.all(results.slice(0, PREDECESSORS_OF).map((one) =>
-    call("GET", `v1/memories/${encodeURIComponent(one.id)}/superseded/`, { signal }).then((found) => found.results)));
+    call("GET", `v1/memories/${segment(one.id)}/superseded/`, { signal }).then((found) => found.results)));
   const all = results.flatMap((one, place) => [one, ...(older[place] ?? [])]);
   return [...new Map(all.map((one) => [one.id, one])).values()];
 }

@@ -1,6 +1,6 @@
 // Entities: users, agents, apps and runs with the number of their memories.
 
-import { call } from "../api.js";
+import { call, segment } from "../api.js";
 import { Confirm, Empty, ErrorNote, Loading, SCOPE, SCOPE_LABELS } from "../components.js";
 import { counted, number, t } from "../i18n.js";
 import { html, useState } from "../lib.js";
@@ -22,7 +22,7 @@ export function Entities() {
   const cursor = (more.at(-1) ?? data)?.next_cursor;
   const next = () => ask(cursor).then((page) => setMore((all) => [...all, page]), setFailure);
   const erase = async ({ type, name }) => {
-    await call("DELETE", `v2/entities/${type}/${encodeURIComponent(name)}/`);
+    await call("DELETE", `v2/entities/${type}/${segment(name)}/`);
     say({ text: t("Everything about {name} is erased.", { name }) });
     reload();
   };

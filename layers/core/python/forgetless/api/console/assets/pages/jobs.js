@@ -1,6 +1,6 @@
 // Jobs: what adds became, why some failed, and bulk jobs with their progress.
 
-import { call } from "../api.js";
+import { call, segment } from "../api.js";
 import { Badge, Confirm, Empty, ErrorNote, Field, Loading, Scope } from "../components.js";
 import { counted, number, t } from "../i18n.js";
 import { html, useEffect, useMemo, useState } from "../lib.js";
@@ -133,7 +133,7 @@ function OneJob({ id }) {
   const { may, say } = useSession();
   const [failure, setFailure] = useState(null);
   const [asks, setAsks] = useState(false);
-  const path = `v1/event/${encodeURIComponent(id)}/`;
+  const path = `v1/event/${segment(id)}/`;
   const { data: job, error, reload } = useLoad((signal) => call("GET", path, { signal }), [path]);
   const runs = job && ["PENDING", "RUNNING"].includes(job.status);
   usePolling(() => runs && reload(), 2);

@@ -1,6 +1,6 @@
 // One memory: its text, scope and sources, its history, what it superseded, and what can be done with it.
 
-import { addressOf, call } from "../api.js";
+import { addressOf, call, segment } from "../api.js";
 import { Badge, Confirm, Copy, ErrorNote, Field, Loading, Scope } from "../components.js";
 import { Difference } from "../diff.js";
 import { t } from "../i18n.js";
@@ -10,7 +10,7 @@ import { go, hrefOf } from "../router.js";
 import { useSession } from "../session.js";
 import { Time } from "../times.js";
 
-const pathOf = (id, more = "") => `v1/memories/${encodeURIComponent(id)}/${more}`;
+const pathOf = (id, more = "") => `v1/memories/${segment(id)}/${more}`;
 
 export function MemoryPage({ params: { id = "" } }) {
   const { data: memory, error, reload } = useLoad((signal) => call("GET", pathOf(id), { signal }), [id]);

@@ -1,6 +1,6 @@
 // Playground: a conversation of one's own, what was remembered of it, and questions beside it.
 
-import { call } from "../api.js";
+import { call, segment } from "../api.js";
 import { Badge, ErrorNote, Field } from "../components.js";
 import { number, t } from "../i18n.js";
 import { html, useEffect, useState } from "../lib.js";
@@ -27,7 +27,7 @@ function Ground({ user, params }) {
   const { say } = useSession();
   const [round, setRound] = useState(0);
   const [error, setError] = useState(null);
-  const erase = () => call("DELETE", `v2/entities/user/${encodeURIComponent(user)}/`).then(
+  const erase = () => call("DELETE", `v2/entities/user/${segment(user)}/`).then(
     () => { say({ text: t("The playground is erased.") }); go("playground", { user_id: newUser() }); },
     (failure) => (failure.status === 404 ? go("playground", { user_id: newUser() }) : setError(failure)),
   );
@@ -123,13 +123,13 @@ async function remembered(user, messages, infer) {
   const id = added.event_id ?? added.id;
   let job;
   do {
-    job = await call("GET", `v1/event/${encodeURIComponent(id)}/`);
+    job = await call("GET", `v1/event/${segment(id)}/`);
     if (!ENDED.includes(job.status)) await new Promise((done) => setTimeout(done, SHORT_MS));
   } while (!ENDED.includes(job.status));
   const seconds = (performance.now() - began) / 1000;
   const [sources, superseded] = [{}, {}];
   await Promise.all(job.results.map(async ({ id: memory }) => {
-    const path = `v1/memories/${encodeURIComponent(memory)}`;
+    const path = `v1/memories/${segment(memory)}`;
     const [history, older] = await Promise.all([call("GET", `${path}/history/`), call("GET", `${path}/superseded/`)]);
     sources[memory] = history.at(-1)?.input ?? [];
     superseded[memory] = older.results;

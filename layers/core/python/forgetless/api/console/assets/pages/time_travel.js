@@ -1,6 +1,6 @@
 // Time travel: what was true, and what was known, at two moments, over any list or search.
 
-import { call } from "../api.js";
+import { call, segment } from "../api.js";
 import { ErrorNote, Field } from "../components.js";
 import { t } from "../i18n.js";
 import { html, useState } from "../lib.js";
@@ -47,7 +47,7 @@ function spanOf(first, { as_of, known_at }) {
 async function firstTime({ user_id, agent_id }, signal) {
   const [kind, id] = user_id ? ["user", user_id] : agent_id ? ["agent", agent_id] : [];
   const found = kind
-    ? await call("GET", `v2/entities/${kind}/${encodeURIComponent(id)}/`, { signal }).catch((error) => (error.status === 404 ? [] : Promise.reject(error)))
+    ? await call("GET", `v2/entities/${kind}/${segment(id)}/`, { signal }).catch((error) => (error.status === 404 ? [] : Promise.reject(error)))
     : (await call("GET", "v1/entities/", { query: { page_size: 100 }, signal })).results;
   return found.map((one) => one.created_at).sort()[0] ?? null;
 }
