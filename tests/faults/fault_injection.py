@@ -29,7 +29,6 @@ STEPS = {
     "ledger.update_job": "finished call kept",
     "ledger.append": "events appended, job completed",
     "index.insert": "index written",
-    "index.past.drop": "past rows dropped",
     "index.past.insert": "past rows written",
     "index.drop_older": "old rows dropped",
     "ledger.mark_indexed": "index marked",
