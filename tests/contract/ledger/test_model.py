@@ -27,7 +27,7 @@ ODD_TEXTS = ["tea", "dog", "\ud800", "nul \x00", ""]
 REFS = [a_message("m", position).ref for position in range(3)]
 
 
-BLANK: dict[str, Any] = {"text": "", "metadata": {}, "categories": (), "context": (), "sources": ()}
+BLANK: dict[str, Any] = {"text": "", "history_bytes": 0, "metadata": {}, "categories": (), "context": (), "sources": ()}
 
 
 def said(memory: Memory) -> Memory:
