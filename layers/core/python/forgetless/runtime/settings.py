@@ -48,6 +48,7 @@ _OWN_PATHS = frozenset(
         "api-keys",
         "audit",
         "configure",
+        "console",
         "docs",
         "entities",
         "export",

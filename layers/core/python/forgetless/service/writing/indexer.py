@@ -152,7 +152,8 @@ class Indexer:
         for tenant in {memory.scope.tenant for memory in (*(row.memory for row in rows), *(c.after for c in changes))}:
             mine = [change for change in changes if change.after.scope.tenant == tenant]
             unmoved |= self.past.move(tenant, mine, rows, known)
-            self._index.drop_older(tenant, [change.after for change in mine])
+            if mine:
+                self._index.drop_older(tenant, [change.after for change in mine])
         return unmoved
 
     def replace_rows(self, changes: Sequence[Change]) -> bool:
