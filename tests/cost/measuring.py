@@ -29,7 +29,7 @@ from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.limits import JOB_S
 from forgetless.domain.recipe import Words
 from forgetless.domain.retention import DAY_S
-from forgetless.ports.index import Hit, IndexRow
+from forgetless.ports.index import Content, Hit, IndexRow, PastRow
 from forgetless.ports.llm import ChatMessage, Completion
 from forgetless.ports.metrics import recording_metrics
 from forgetless.ports.trace import TraceFilter
@@ -100,6 +100,19 @@ class CountedIndex(MemoryIndex):
     def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[Key]:
         self.counted["index_reads"] += 1
         return super().unchanged(tenant, rows)
+
+    def contents(self, tenant: str, keys: Sequence[Key]) -> dict[Key, Content]:
+        self.counted["index_reads"] += 1
+        return super().contents(tenant, keys)
+
+    def insert_past(self, rows: Sequence[PastRow]) -> None:
+        self.counted["index_rows"] += len(rows)
+        self.counted["index_row_bytes"] += sum(_row_bytes(one.row) for one in rows)
+        super().insert_past(rows)
+
+    def drop_past(self, tenant: str, keys: Sequence[Key]) -> None:
+        self.counted["index_removals"] += len(keys)
+        super().drop_past(tenant, keys)
 
     def insert(self, rows: Sequence[Any]) -> None:
         self.counted["index_rows"] += len(rows)
