@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 
-from forgetless.domain.memory import Memory
+from forgetless.domain.memory import Memory, random_place
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -48,7 +47,7 @@ class Samples:
         half = max(1, limit // 2)
         rows = {
             *self._index.keys(tenant, limit=half),
-            *self._index.keys(tenant, limit=half, beyond=str(uuid.uuid4())),
+            *self._index.keys(tenant, limit=half, beyond=random_place()),
         }
         live = self._live(self._whole, tenant, sorted(rows))
         suspects = sorted(rows - live)
@@ -76,7 +75,7 @@ class Samples:
         """Samples of up to `limit` rows of the past; wrong are those whose memory is deleted or has no such version."""
         half = max(1, limit // 2)
         past = self._index.past
-        rows = {*past.keys(tenant, limit=half), *past.keys(tenant, limit=half, beyond=str(uuid.uuid4()))}
+        rows = {*past.keys(tenant, limit=half), *past.keys(tenant, limit=half, beyond=random_place())}
         suspects = sorted(rows - self._versions(tenant, rows))
         waiting = self._pending(tenant) if suspects else set()
         if waiting is None:
