@@ -108,7 +108,7 @@ class UnfilledPast:
     def _place(self, request: SearchRequest, memories: Sequence[Memory]) -> _ReadPlace:
         talk = self._indexer.context_messages(memories)
         told = self._indexer.told(memories, talk)
-        words = [self._recipe.words(one) for one in told]
+        words, signals = zip(*map(self._recipe.row, told), strict=True)
         keys = [(memory.id, memory.version) for memory in memories]
         held = self._index.vectors(request.tenant, keys)
         vectors: dict[str, Sequence[float]] = {id_: vector for (id_, _), vector in held.items()}
@@ -117,7 +117,7 @@ class UnfilledPast:
         best = sorted(lacking, key=lambda scored: -scored[0])[:MOST_EMBEDDED]
         rows = self._indexer.rows([memory for _, memory in best], talk) if best else []
         vectors |= {row.memory.id: row.vector for row in rows}
-        return _ReadPlace(self._recipe, memories, words, [self._recipe.signals(one) for one in told], vectors)
+        return _ReadPlace(self._recipe, memories, words, signals, vectors)
 
     def _matching(self, request: SearchRequest, moment: Moment, where: Filter) -> Iterator[Memory]:
         """The memories that matched at the moment, in the present order, newest first."""
