@@ -117,22 +117,38 @@ def test_a_supersession_is_seen_and_undone_from_what_came_after(open_console: Op
     page.get_by_role("button", name="Show me").wait_for()
 
 
-def test_a_failed_job_behind_many_others_is_found(open_console: Open) -> None:
+def test_a_failed_job_behind_many_others_is_found_and_tried_again(open_console: Open) -> None:
     opened = open_console("#/keys")
     page = opened.page
-    job = {"event_type": "ADD", "payload": {"user_id": "x"}, "results": [], "metadata": {}, "created_at": "2026-01-01"}
-    done = {**job, "id": "1", "status": "SUCCEEDED"}
-    failed = {**job, "id": "2", "status": "FAILED", "error": "the LLM refused the key"}
-    pages = {None: ([done], "a"), "a": ([done], "b"), "b": ([failed], "c")}
+    failed = {
+        "id": "f1",
+        "event_type": "ADD",
+        "status": "FAILED",
+        "error": "the LLM refused the key",
+        "payload": {"user_id": "x"},
+        "results": [],
+        "metadata": {},
+        "created_at": "2026-01-01",
+    }
+    asked: list[dict[str, list[str]]] = []
 
     def answer(route: Any) -> None:
-        jobs, cursor = pages[parse_qs(urlsplit(route.request.url).query).get("cursor", [None])[0]]
-        route.fulfill(json={"count": 9, "results": jobs, "next_cursor": cursor})
+        asked.append(parse_qs(urlsplit(route.request.url).query))
+        behind = "cursor" in asked[-1]
+        route.fulfill(json={"results": [failed] if behind else [], "next_cursor": None if behind else "5000 later"})
 
     page.route("**/v1/events/**", answer)
-    opened.go("#/jobs?state=FAILED")
-    page.get_by_text("the LLM refused the key").wait_for()
-    assert page.locator("[data-row]").count() == 1
+    page.route("**/v1/event/f1/", lambda route: route.fulfill(json=failed))
+    page.route("**/v1/event/f1/retry/", lambda route: route.fulfill(json={**failed, "status": "PENDING"}, status=202))
+    opened.go("#/overview")
+    page.get_by_role("link", name=re.compile("Failed")).click()
+    page.get_by_text("No such job among the newest thousands").wait_for()
+    page.get_by_role("button", name="Show older ones").click()
+    page.locator(".row", has_text="the LLM refused the key").get_by_role("link", name="Add").click()
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("It is tried again.").wait_for()
+    assert {"FAILED"} == {status for one in asked for status in one.get("status", ["FAILED"])}
+    assert asked[-1].get("status") == ["FAILED"]
 
 
 def test_the_example_of_time_travel_shows_lisbon_and_berlin(open_console: Open) -> None:

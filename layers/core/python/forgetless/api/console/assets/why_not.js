@@ -6,7 +6,7 @@ import { number, t } from "./i18n.js";
 import { html, useState } from "./lib.js";
 import { useLoad } from "./load.js";
 import { hrefOf } from "./router.js";
-import { filtersOf } from "./memory_filters.js";
+import { searchBody } from "./memory_filters.js";
 import { ScoreParts } from "./scores.js";
 
 const STEPS = {
@@ -73,7 +73,7 @@ function Named({ words, chosen, onChoose }) {
 }
 
 async function named(words, signal) {
-  const body = { query: words, filters: filtersOf({}), top_k: NAMED, threshold: 0, show_expired: true };
+  const body = { ...searchBody({ q: words, threshold: 0, expired: "1" }), top_k: NAMED };
   const { results } = await call("POST", "v3/memories/search/", { body, signal });
   const older = await Promise.all(results.slice(0, PREDECESSORS_OF).map((one) =>
     call("GET", `v1/memories/${segment(one.id)}/superseded/`, { signal }).then((found) => found.results)));
@@ -113,14 +113,5 @@ function reasonOf({ name, passed, reason, value, limit }) {
   return reason;
 }
 
-function explain(params, memoryId, signal) {
-  const body = {
-    query: params.q,
-    filters: filtersOf(params),
-    memory_id: memoryId,
-    top_k: 50,
-    threshold: Number(params.threshold ?? 0.1),
-    show_expired: params.expired === "1",
-  };
-  return call("POST", "v1/memories/explain/", { body, signal });
-}
+const explain = (params, memoryId, signal) =>
+  call("POST", "v1/memories/explain/", { body: { ...searchBody(params), memory_id: memoryId }, signal });
