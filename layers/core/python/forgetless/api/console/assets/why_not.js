@@ -2,12 +2,13 @@
 
 import { call, segment } from "./api.js";
 import { Badge, ErrorNote, Field, Loading, Scope } from "./components.js";
-import { number, t } from "./i18n.js";
+import { t } from "./i18n.js";
 import { html, useState } from "./lib.js";
 import { useLoad } from "./load.js";
 import { hrefOf } from "./router.js";
 import { searchBody } from "./memory_filters.js";
 import { ScoreParts } from "./scores.js";
+import { reasonOf } from "./step_reasons.js";
 
 const STEPS = {
   superseded: "Not superseded",
@@ -100,17 +101,6 @@ function Steps({ params, memoryId, compact }) {
     ${!compact && html`<p><a href=${hrefOf("memory", { id: memoryId })}>${t("Open this memory")}</a></p>`}
     ${!compact && data.score_breakdown && html`<${ScoreParts} item=${data} />`}
   `;
-}
-
-// The reason in the page's language where the numbers say it; otherwise in the words of the service.
-function reasonOf({ name, passed, reason, value, limit }) {
-  const exact = { maximumFractionDigits: 4 };
-  if (passed === null) return "";
-  if (name === "threshold") return t("score {value}, threshold {limit}", { value: number(value, exact), limit: number(limit, exact) });
-  if (name === "rank") return t("number {value}, and the search returns {limit}", { value: number(value), limit: number(limit) });
-  if (name === "superseded" && passed) return t("it is current");
-  if (name === "filter" && passed) return t("it matches every condition");
-  return reason;
 }
 
 const explain = (params, memoryId, signal) =>
