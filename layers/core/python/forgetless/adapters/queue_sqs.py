@@ -11,7 +11,7 @@ import math
 import os
 import re
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from forgetless.domain.bulk_jobs import BulkJob
@@ -64,7 +64,7 @@ class _Queue:
                     retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                 )
                 region, key = self._identity()
-                self._client = Session().create_client(
+                made = Session().create_client(
                     "sqs",
                     region_name=region,
                     aws_access_key_id=key,
@@ -72,6 +72,7 @@ class _Queue:
                     endpoint_url=self._endpoint(),
                     config=config,
                 )
+                self._client = cast("SQSClient", made)
             return self._client
 
     def _endpoint(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from forgetless.adapters.clock import SystemClock
@@ -96,10 +96,8 @@ class Client:
             retries={"total_max_attempts": 1, "mode": "standard"},
         )
         identity: dict[str, Any] = self._identity()
-        client: DynamoDBClient = Session().create_client(
-            "dynamodb", endpoint_url=self._endpoint_url, config=config, **identity
-        )
-        return client
+        made = Session().create_client("dynamodb", endpoint_url=self._endpoint_url, config=config, **identity)
+        return cast("DynamoDBClient", made)
 
     def _identity(self) -> dict[str, str]:
         """A placeholder region and key for an endpoint that is not AWS and does not check them.
