@@ -19,7 +19,7 @@ import pytest
 from pymilvus import DataType, FieldSchema, MilvusClient, MilvusException
 
 from forgetless.adapters.clock import SystemClock
-from forgetless.adapters.index_milvus import MilvusIndex, earlier_columns, schema
+from forgetless.adapters.index_milvus import MilvusIndex, earlier_columns
 from forgetless.adapters.index_milvus.connection import FLUSHED_ROWS
 from forgetless.adapters.index_milvus.schema import _schema
 from forgetless.adapters.index_milvus.word_columns import WeightedWords
@@ -341,25 +341,3 @@ def test_lite_over_tcp_as_in_compose_is_searched_although_it_does_not_tell_its_v
             index.close()
         finally:
             server.stop()
-
-
-@pytest.mark.skipif(NEWER, reason="newer servers choose an index that finds as well")
-def test_vectors_are_compared_exactly_also_in_a_collection_of_an_earlier_version(
-    milvus_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = f"c_{uuid.uuid4().hex}"
-
-    def kind() -> str:
-        return str(MilvusClient(uri=milvus_uri).describe_index(name, "dense")["index_type"])
-
-    with monkeypatch.context() as earlier:
-        earlier.setattr(schema, "_EXACT", "AUTOINDEX")
-        before = MilvusIndex(milvus_uri, collection=name, dimensions=DIMENSIONS, timeout_s=10)
-        before.insert([row(memory("a"), NORTH, "w")])
-        assert kind() == "AUTOINDEX"
-    index = MilvusIndex(milvus_uri, collection=name, dimensions=DIMENSIONS, timeout_s=10)
-    assert ids(index.search_vector("acme", NORTH, EVERYTHING, 5)) == [memory("a").id]
-    assert kind() == "FLAT"
-    # A process of before goes on, and so does one that meets what another one has changed.
-    assert ids(before.search_vector("acme", NORTH, EVERYTHING, 5)) == [memory("a").id]
-    index.drop_all()

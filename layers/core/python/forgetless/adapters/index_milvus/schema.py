@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -14,10 +13,6 @@ from forgetless.domain.errors import IndexDamagedError
 __all__ = ["prepare_collection"]
 
 _PK_BYTES = MAX_KEY_BYTES + 40
-#: The index of vectors is the server's choice, but for Milvus Lite 2.5.1. Left to itself, that looks at a few clusters
-#: only from some 75,000 rows of 384 dimensions on, and misses most of the nearest ones (docs/scaling.md).
-_AUTO, _EXACT = "AUTOINDEX", "FLAT"
-_WORDS = "SPARSE_INVERTED_INDEX"
 
 
 def prepare_collection(
@@ -45,11 +40,9 @@ def prepare_collection(
             lambda: client.create_collection(name, schema=schema, consistency_level="Strong", timeout=timeout_s),
             lambda: client.has_collection(name, timeout=timeout_s),
         )
-    dense = _EXACT if _guesses(client, timeout_s=timeout_s) else _AUTO
-    for field, (kind, indexes) in _indexes(client, words, dense).items():
-        exists = partial(_has_index, client, name, field, kind, timeout_s=timeout_s)
+    for field, indexes in _indexes(client, words).items():
+        exists = partial(_has_index, client, name, field, timeout_s=timeout_s)
         if not exists():
-            _drop_index(client, name, field, timeout_s=timeout_s)
             _unless_done(partial(client.create_index, name, indexes, timeout=timeout_s), exists)
     client.load_collection(name, timeout=timeout_s)
 
@@ -76,36 +69,8 @@ def _types(schema: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     }
 
 
-def _guesses(client: Any, *, timeout_s: float) -> bool:
-    """Whether it is Milvus Lite 2.5.1, which is the only one that does not know the question for its version."""
-    from grpc import RpcError  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    try:
-        client.get_server_version(timeout=timeout_s)
-    except RpcError as error:
-        if error.code().name == "UNIMPLEMENTED":
-            return True
-        raise
-    return False
-
-
-def _has_index(client: Any, name: str, field: str, kind: str, *, timeout_s: float) -> bool:
-    """Whether the field has an index; of another kind it counts only if the server may choose the kind itself."""
-    if field not in client.list_indexes(name, timeout=timeout_s):
-        return False
-    if kind != _EXACT:
-        return True
-    found = client.describe_index(name, field, timeout=timeout_s)
-    return found is not None and found["index_type"] == kind
-
-
-def _drop_index(client: Any, name: str, field: str, *, timeout_s: float) -> None:
-    """Drop the index of another kind that an earlier version made. Searches meanwhile fail, and are tried again."""
-    from pymilvus import MilvusException  # noqa: PLC0415
-
-    if field in client.list_indexes(name, timeout=timeout_s):
-        with suppress(MilvusException):  # another process may have dropped it
-            client.drop_index(name, field, timeout=timeout_s)
+def _has_index(client: Any, name: str, field: str, *, timeout_s: float) -> bool:
+    return field in client.list_indexes(name, timeout=timeout_s)
 
 
 def _unless_done(create: Callable[[], object], is_done: Callable[[], bool]) -> None:
@@ -149,15 +114,14 @@ def _schema(
     return schema
 
 
-def _indexes(client: Any, words: WordColumns, dense_kind: str) -> dict[str, tuple[str, Any]]:
-    """The kind and the parameters of each field's index."""
+def _indexes(client: Any, words: WordColumns) -> dict[str, Any]:
     dense, sparse = client.prepare_index_params(), client.prepare_index_params()
-    dense.add_index("dense", index_name="dense", index_type=dense_kind, metric_type="COSINE")
+    dense.add_index("dense", index_name="dense", index_type="AUTOINDEX", metric_type="COSINE")
     sparse.add_index(
         SPARSE,
         index_name=SPARSE,
-        index_type=_WORDS,
+        index_type="SPARSE_INVERTED_INDEX",
         metric_type=words.metric,
         params={"inverted_index_algo": "DAAT_MAXSCORE", **words.index_params},
     )
-    return {"dense": (dense_kind, dense), SPARSE: (_WORDS, sparse)}
+    return {"dense": dense, SPARSE: sparse}
