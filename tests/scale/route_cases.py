@@ -155,6 +155,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
     "GET /v1/events/": (
         Ask("/v1/events/", name="the first page"),
         Ask("/v1/events/?page=3&page_size=50", name="the third page"),
+        Ask("/v1/events/?status=FAILED&page_size=20", name="the few that failed"),
     ),
     "GET /v1/event/{event_id}/": (Ask("/v1/event/<job>/"),),
     "POST /v1/event/{event_id}/retry/": (Ask("/v1/event/<job>/retry/", statuses=(409,)),),
