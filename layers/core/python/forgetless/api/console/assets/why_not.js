@@ -2,12 +2,13 @@
 
 import { call, segment } from "./api.js";
 import { Badge, ErrorNote, Field, Loading, Scope } from "./components.js";
-import { number, t } from "./i18n.js";
+import { t } from "./i18n.js";
 import { html, useState } from "./lib.js";
 import { useLoad } from "./load.js";
 import { hrefOf } from "./router.js";
-import { filtersOf } from "./memory_filters.js";
+import { searchBody } from "./memory_filters.js";
 import { ScoreParts } from "./scores.js";
+import { reasonOf } from "./step_reasons.js";
 
 const STEPS = {
   superseded: "Not superseded",
@@ -73,7 +74,7 @@ function Named({ words, chosen, onChoose }) {
 }
 
 async function named(words, signal) {
-  const body = { query: words, filters: filtersOf({}), top_k: NAMED, threshold: 0, show_expired: true };
+  const body = { ...searchBody({ q: words, threshold: 0, expired: "1" }), top_k: NAMED };
   const { results } = await call("POST", "v3/memories/search/", { body, signal });
   const older = await Promise.all(results.slice(0, PREDECESSORS_OF).map((one) =>
     call("GET", `v1/memories/${segment(one.id)}/superseded/`, { signal }).then((found) => found.results)));
@@ -102,25 +103,5 @@ function Steps({ params, memoryId, compact }) {
   `;
 }
 
-// The reason in the page's language where the numbers say it; otherwise in the words of the service.
-function reasonOf({ name, passed, reason, value, limit }) {
-  const exact = { maximumFractionDigits: 4 };
-  if (passed === null) return "";
-  if (name === "threshold") return t("score {value}, threshold {limit}", { value: number(value, exact), limit: number(limit, exact) });
-  if (name === "rank") return t("number {value}, and the search returns {limit}", { value: number(value), limit: number(limit) });
-  if (name === "superseded" && passed) return t("it is current");
-  if (name === "filter" && passed) return t("it matches every condition");
-  return reason;
-}
-
-function explain(params, memoryId, signal) {
-  const body = {
-    query: params.q,
-    filters: filtersOf(params),
-    memory_id: memoryId,
-    top_k: 50,
-    threshold: Number(params.threshold ?? 0.1),
-    show_expired: params.expired === "1",
-  };
-  return call("POST", "v1/memories/explain/", { body, signal });
-}
+const explain = (params, memoryId, signal) =>
+  call("POST", "v1/memories/explain/", { body: { ...searchBody(params), memory_id: memoryId }, signal });

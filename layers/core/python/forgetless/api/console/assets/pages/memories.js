@@ -5,7 +5,7 @@ import { Badge, Empty, ErrorNote, Field, Loading, SCOPE, SCOPE_LABELS, Scope } f
 import { counted, language, number, t } from "../i18n.js";
 import { Fragment, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
 import { useLoad, useSettled } from "../load.js";
-import { FILTERS, filtersOf } from "../memory_filters.js";
+import { FILTERS, THRESHOLD, filtersOf, momentsOf, searchBody } from "../memory_filters.js";
 import { go, hrefOf } from "../router.js";
 import { ScoreBar, ScoreParts } from "../scores.js";
 import { Time } from "../times.js";
@@ -13,7 +13,6 @@ import { WhyNot } from "../why_not.js";
 
 const PAGE_SIZE = 50;
 const LATER_PAGE_SIZE = 200;
-const SEARCHED = 50;
 
 export function Memories({ params }) {
   const change = (changes, options) => go("memories", { ...params, ...changes }, options);
@@ -48,7 +47,7 @@ export function SearchBox({ params, change }) {
     }
     if (event.key === "ArrowDown") document.querySelector("[data-row]")?.focus();
   };
-  const threshold = params.threshold ?? "0.1";
+  const threshold = params.threshold ?? THRESHOLD;
   return html`
     <form class="search" role="search" onSubmit=${(event) => { event.preventDefault(); change({ q: query.trim() }); }}>
       <input
@@ -139,19 +138,8 @@ function Results({ params, asked, empty }) {
   `;
 }
 
-async function search(params, signal) {
-  const body = {
-    query: params.q,
-    filters: filtersOf(params),
-    top_k: SEARCHED,
-    threshold: Number(params.threshold ?? 0.1),
-    show_expired: params.expired === "1",
-    ...momentsOf(params),
-  };
-  return (await call("POST", "v3/memories/search/", { body, signal })).results;
-}
-
-export const momentsOf = ({ as_of, known_at }) => ({ ...(as_of && { as_of }), ...(known_at && { known_at }) });
+const search = (params, signal) =>
+  call("POST", "v3/memories/search/", { body: searchBody(params), signal }).then((found) => found.results);
 
 function List({ params, asked, empty }) {
   const { kept, keep } = useKept(asked);
