@@ -30,6 +30,19 @@ def test_whoever_has_a_wrong_key_is_told_so_and_signs_in_with_another(open_conso
     page.get_by_role("heading", name="Memories", exact=True).wait_for()
 
 
+def test_whoever_comes_without_a_key_signs_in_and_sees_only_the_page(browser: Any, house: House) -> None:
+    with browser.new_context(locale="en-GB") as context:
+        page = context.new_page()
+        page.goto(f"{house.client.base_url}/console#/entities")
+        page.get_by_label("API key").fill(house.client.headers["X-API-Key"])
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("heading", name="Entities").wait_for()
+        assert page.locator("#console > :visible").evaluate_all("all => all.map(one => one.className)") == [
+            "skip",
+            "frame",
+        ]
+
+
 def test_whoever_signs_in_anew_after_the_key_was_revoked_finds_what_was_typed(open_console: Open, house: House) -> None:
     whole = house.client.headers["X-API-Key"]
     opened = open_console("#/keys")

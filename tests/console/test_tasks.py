@@ -42,7 +42,9 @@ def test_why_a_memory_did_not_come_is_seen(open_console: Open) -> None:
     opened.say("I like plums.", user="why")
     opened.go("#/memories?user_id=why&q=plums&threshold=0.3")
     page = opened.page
+    page.get_by_role("button", name="Missing a memory?").click()
     named = page.get_by_label(re.compile("Words of the memory, or its id"))
+    assert named.evaluate("field => field === document.activeElement")
     named.fill(missing)
     page.get_by_role("button", name="Why not?").click()
     page.get_by_text("It fell at: Reaches the threshold").wait_for()

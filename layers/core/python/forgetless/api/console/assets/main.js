@@ -129,4 +129,7 @@ function useKeys() {
   }, []);
 }
 
-render(html`<${Console} />`, document.getElementById("console"));
+const place = document.getElementById("console");
+// What stood there while the files were on their way.
+place.replaceChildren();
+render(html`<${Console} />`, place);

@@ -25,6 +25,9 @@ const NAMED = 8;
 // Of this many of the named memories, those that they superseded are offered, too: no search finds them.
 const PREDECESSORS_OF = 4;
 
+// Goes to the field that asks which memory is missing: it stands below all results.
+export const askWhyNot = () => document.querySelector("[data-why-not]").focus();
+
 // With `memoryId`, the steps of that memory; without it, a field that asks for one, by its words or its id.
 export function WhyNot({ params, memoryId, compact = false }) {
   const [text, setText] = useState("");
@@ -43,7 +46,7 @@ export function WhyNot({ params, memoryId, compact = false }) {
         <h2>${t("Missing a memory?")}</h2>
         <form onSubmit=${submit}>
           <${Field} label=${t("Words of the memory, or its id")} hint=${t("See at which step of this search it fell.")}>
-            <input value=${text} onInput=${(event) => setText(event.target.value)} spellcheck=${false} dir="auto" />
+            <input data-why-not value=${text} onInput=${(event) => setText(event.target.value)} spellcheck=${false} dir="auto" />
           <//>
           <button type="submit">${t("Why not?")}</button>
         </form>

@@ -9,7 +9,7 @@ import { FILTERS, THRESHOLD, filtersOf, momentsOf, searchBody } from "../memory_
 import { go, hrefOf } from "../router.js";
 import { ScoreBar, ScoreParts } from "../scores.js";
 import { Time } from "../times.js";
-import { WhyNot } from "../why_not.js";
+import { WhyNot, askWhyNot } from "../why_not.js";
 
 const PAGE_SIZE = 50;
 const LATER_PAGE_SIZE = 200;
@@ -111,11 +111,15 @@ function FilterInput({ name, value, change, type = "text", placeholder }) {
 function Results({ params, asked, empty }) {
   const { data, error, loading, reload } = useLoad((signal) => search(params, signal), [asked]);
   const [explained, setExplained] = useState(null);
+  // Only searches of the present are explained.
+  const present = !params.as_of && !params.known_at;
   return html`
     <${ErrorNote} error=${error} retry=${reload} />
     ${!data && loading && html`<${Loading} />`}
     ${data && html`
-      <p class="count" role="status">${counted(data.length, "{count} result", "{count} results")}</p>
+      <p class="count"><span role="status">${counted(data.length, "{count} result", "{count} results")}</span>
+        ${present && data.length > 0 && html`<button type="button" class="quiet" onClick=${askWhyNot}>${t("Missing a memory?")}</button>`}
+      </p>
       <ol class=${loading ? "rows dim" : "rows"}>
         ${data.map((one) => html`
           <li key=${one.id} class="row">
@@ -126,14 +130,14 @@ function Results({ params, asked, empty }) {
               <details onToggle=${(event) => event.target.open && setExplained(one.id)}>
                 <summary>${t("Why this score")}</summary>
                 <${ScoreParts} item=${one} />
-                ${explained === one.id && !params.as_of && !params.known_at && html`<${WhyNot} key=${one.id} params=${params} memoryId=${one.id} compact />`}
+                ${explained === one.id && present && html`<${WhyNot} key=${one.id} params=${params} memoryId=${one.id} compact />`}
               </details>
             </div>
           </li>
         `)}
       </ol>
       ${data.length === 0 && (empty || html`<p>${t("No memory reaches the threshold. Lower it, or widen the filters.")}</p>`)}
-      ${!params.as_of && !params.known_at && html`<${WhyNot} params=${params} />`}
+      ${present && html`<${WhyNot} params=${params} />`}
     `}
   `;
 }
