@@ -213,7 +213,14 @@ def test_a_limited_key_sees_its_user_and_no_page_that_it_may_not_use(open_consol
     opened = open_console("#/memories?user_id=limited", key=key)
     page = opened.page
     page.get_by_text("Limited likes lemons.").wait_for()
-    assert page.locator("nav a").all_inner_texts() == ["Memories", "Time travel", "Overview", "Jobs", "Entities"]
+    assert page.locator("nav a").all_inner_texts() == [
+        "Memories",
+        "Time travel",
+        "Overview",
+        "Jobs",
+        "Entities",
+        "Usage",
+    ]
     opened.go("#/keys")
     page.get_by_text("There is no such page, or this key may not use it.").wait_for()
     for hash_ in ("#/overview", "#/entities", "#/jobs", "#/memories"):
