@@ -17,7 +17,7 @@ from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filters.ast import EVERYTHING, Compare, Field, Filter, Operator
 from forgetless.ports.index import Index
-from forgetless.service.reading.search import CANDIDATES
+from forgetless.service.reading.retrieval import CANDIDATES
 from local.bench.index_rows.rows import PORTION, Rows
 from local.bench.scale.measures import disk_bytes
 from local.milvus import LiteServer
