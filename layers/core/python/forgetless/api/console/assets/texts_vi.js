@@ -25,6 +25,7 @@ export const VIETNAMESE = {
   "All memories, their history and the messages are erased, now and in every past moment. Nobody can bring them back.":
     "Mọi ký ức, lịch sử và tin nhắn bị xóa hẳn, ở hiện tại và ở mọi thời điểm quá khứ. Không ai khôi phục được.",
   "Among the results": "Nằm trong kết quả",
+  "An administrator's key may erase it.": "Khóa quản trị có thể xóa sạch nó.",
   "An administrator's key may.": "Khóa quản trị thì được.",
   "An agent sends its conversations, and what is worth remembering appears here. Send one:":
     "Tác tử gửi các cuộc trò chuyện, và điều đáng nhớ hiện ra ở đây. Hãy gửi thử:",

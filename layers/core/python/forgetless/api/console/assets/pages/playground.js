@@ -23,7 +23,7 @@ export function Playground({ params }) {
 }
 
 function Ground({ user, params }) {
-  const { say } = useSession();
+  const { may, say } = useSession();
   const [round, setRound] = useState(0);
   const [error, setError] = useState(null);
   const erase = () => eraseUser(user).then(() => {
@@ -32,7 +32,9 @@ function Ground({ user, params }) {
   }, setError);
   return html`
     <h1>${t("Playground")}</h1>
-    <p>${t("Write a conversation and see what is remembered of it. It belongs to a user of its own:")} <code>${user}</code> <button type="button" class="quiet danger" onClick=${erase}>${t("Erase this playground")}</button></p>
+    <p>${t("Write a conversation and see what is remembered of it. It belongs to a user of its own:")} <code>${user}</code> ${may("admin")
+      ? html`<button type="button" class="quiet danger" onClick=${erase}>${t("Erase this playground")}</button>`
+      : html`<span class="faint">${t("An administrator's key may erase it.")}</span>`}</p>
     <${ErrorNote} error=${error} />
     <div class="columns">
       <section><${Conversation} user=${user} onDone=${() => setRound((count) => count + 1)} /></section>
