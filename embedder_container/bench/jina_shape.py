@@ -31,7 +31,7 @@ SAME_TOKENIZER = "multilingual-e5-small"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.jina_shape", description=__doc__)
-    parser.add_argument("--out", required=True, type=Path, help="folder to write (0.9 GB; 5 GB while it is made)")
+    parser.add_argument("--out", required=True, type=Path, help="folder to write (0.6 GB; 6 GB while it is made)")
     parser.add_argument("--layers", type=int, default=standin.FULL.layers, help="fewer layers, for a trial")
     options = parser.parse_args()
     try:
