@@ -6,11 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from forgetless.adapters.index_milvus.bm25_words import Bm25Words
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
-from forgetless.adapters.index_milvus.connection import Collection, Found
+from forgetless.adapters.index_milvus.connection import Collection
+from forgetless.adapters.index_milvus.direct_calls import Found
 from forgetless.adapters.index_milvus.earlier_columns import lacking, without_columns
 from forgetless.adapters.index_milvus.rows import (
     COMPARED,
@@ -154,7 +156,7 @@ class MilvusIndex:
                 held_vectors = (expected[key]["dense"] for key in alike)
                 probe = next(filter(any, held_vectors), [1.0] + [0.0] * (self._dimensions - 1))
                 (hits,) = self._find(_DENSE, [probe], expression, MOST_INDEX_RESULTS)
-                found = Counter(split_pk(hit.pk) for hit in hits)
+                found = Counter(map(split_pk, hits.pks))
                 same |= {key for key in alike if found[key] == 1}
         return same
 
@@ -206,7 +208,7 @@ class MilvusIndex:
         found = self._find(retriever, queries, expression, min(limit, MOST_INDEX_RESULTS))
         return [_hits(retriever, one) for one in found]
 
-    def _find(self, retriever: _Retriever, queries: Sequence[Any], expression: str, limit: int) -> list[list[Found]]:
+    def _find(self, retriever: _Retriever, queries: Sequence[Any], expression: str, limit: int) -> list[Found]:
         return self._collection.search(
             data=list(queries),
             anns_field=retriever.field,
@@ -216,13 +218,14 @@ class MilvusIndex:
         )
 
 
-def _hits(retriever: _Retriever, found: Sequence[Found]) -> list[Hit]:
+def _hits(retriever: _Retriever, found: Found) -> list[Hit]:
+    # Milvus 3.2.2 returns negative BM25 scores.
+    scores = map(abs, found.scores) if retriever.metric == "BM25" else found.scores
+    signals = found.columns.get("signals") or repeat(0)
     hits: dict[str, Hit] = {}
-    for pk, score, columns in found:
+    for pk, score, signal in zip(found.pks, scores, signals, strict=False):
         if pk not in hits:
-            # Milvus 3.2.2 returns negative BM25 scores.
-            right = abs(score) if retriever.metric == "BM25" else score
-            hits[pk] = Hit(*split_pk(pk), right, columns.get("signals", 0))
+            hits[pk] = Hit(*split_pk(pk), score, signal)
     return list(hits.values())
 
 

@@ -17,8 +17,10 @@ _PK_BYTES = MAX_KEY_BYTES + 40
 
 def prepare_collection(
     client: Any, name: str, *, dimensions: int, words: WordColumns, missing: frozenset[str], timeout_s: float
-) -> None:
+) -> dict[str, int]:
     """Make sure that the collection exists, without the `missing` columns, has its indexes and is loaded.
+
+    Returns Milvus' types of the columns.
 
     Other processes may be doing the same now, or may have stopped halfway. Raises IndexDamagedError when the
     collection exists with other fields than ours, because no row could be written to it.
@@ -36,6 +38,8 @@ def prepare_collection(
         if not exists():
             _unless_done(partial(client.create_index, name, indexes, timeout=timeout_s), exists)
     client.load_collection(name, timeout=timeout_s)
+    # What a function of Milvus' computes is no column that rows bring.
+    return {field.name: int(field.dtype) for field in schema.fields if not field.is_function_output}
 
 
 def _check_fields(found: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
