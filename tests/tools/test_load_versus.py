@@ -104,6 +104,7 @@ def test_a_folder_without_mem0_is_one_line(tmp_path: Path) -> None:
 def test_another_version_of_mem0_is_refused(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "main.py").write_text("start_differently()\n")
+    (tmp_path / "server" / "AGENTS.md").symlink_to("left-out.md")  # is no reason to stop
     with pytest.raises(ToolError, match="version that this tool does not know"), mem0_server(
         tmp_path, tmp_path / "scratch", python=Path(sys.executable), embedder_url=""
     ):  # fmt: skip
