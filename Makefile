@@ -170,6 +170,9 @@ cost: $(STAMP) ## A month's bill by service: make cost ARGS="--users 10000 --add
 bench-scale: $(STAMP) model ## 1,000 to 100,000 memories in services of its own, at most 20 minutes: make bench-scale ARGS="--sizes 1000 20000"
 	@exec $(PY) -m local.bench.scale $(ARGS)
 
+bench-index: $(STAMP) ## Searches over 1,000 to 1,000,000 rows in Milvus Lite, one tenant's and 1,000 tenants', at most 15 minutes
+	@exec $(PY) -m local.bench.index_rows $(ARGS)
+
 bench-embedder: $(STAMP) $(PEER_STAMP) model ## The embedding service beside infinity and ONNX Runtime alone: ten minutes
 	@cd embedder_container && exec ../$(PY) -m bench --model-dir '$(TEST_MODEL)' --infinity ../.venv-infinity/bin/infinity_emb --out ../bench-results $(ARGS)
 
@@ -181,8 +184,10 @@ bench-embedder-full: $(STAMP) model ## Batching policies, sweeps, memory over ha
 
 test-models: $(TORCH_STAMP) ## Tests of models against torch (installs it, in an environment of its own)
 	@PYTHONPATH=embedder_container:. .venv-models/bin/python -m pytest -q tests/models $(ARGS)
-load: $(STAMP) $(LOAD_STAMP) ## Load the running service with k6 and draw a report: make load ARGS="--quick"
-	@exec $(PY) -m local.loadtest load --tool k6 $(ARGS)
+# Only a model on make's own command line: a shell may have one for `make up`.
+LOAD_MODEL = $(if $(filter command,$(firstword $(origin EMBEDDING_MODEL))),--model '$(EMBEDDING_MODEL)')
+load: $(STAMP) $(LOAD_STAMP) ## Load the running service with k6 and draw a report: make load ARGS="--quick"; EMBEDDING_MODEL=jina-v3-shape: two of its own
+	@exec $(PY) -m local.loadtest load --tool k6 $(LOAD_MODEL) $(ARGS)
 
 load-locust: $(STAMP) $(LOAD_STAMP) ## The same scenario driven by locust
 	@exec $(PY) -m local.loadtest load --tool locust $(ARGS)

@@ -33,9 +33,12 @@ PATIENCE_S = 100.0
 @pytest.fixture(scope="session")
 def dynamo_server() -> Iterator[DynamoServer]:
     """DynamoDB's own API on a free port."""
+    from forgetless.adapters.ledger_dynamodb import client  # noqa: PLC0415
     from tests.dynamo_server import serve_dynamodb  # noqa: PLC0415 - moto takes a second to load
 
-    with serve_dynamodb() as server:
+    with serve_dynamodb() as server, pytest.MonkeyPatch.context() as patch:
+        # A client that gives up an answer asks again. On a busy machine, tests would count that call twice.
+        patch.setattr(client, "READ_TIMEOUT_S", PATIENCE_S)
         yield server
 
 

@@ -45,11 +45,14 @@ FULL = Shape(layers=24, hidden=1024, heads=16, wide=4096, words=250_002)
 SMALL = Shape(layers=2, hidden=64, heads=4, wide=128, words=300, positions=130)
 
 
-def write(folder: Path, shape: Shape, *, seed: int = 11) -> Path:
-    """Write ``folder`` as its publisher would: config.json, tokenizer.json, onnx/model.onnx and its data."""
+def write(folder: Path, shape: Shape, *, seed: int = 11, tokenizer: Tokenizer | None = None) -> Path:
+    """Write ``folder`` as its publisher would: config.json, tokenizer.json, onnx/model.onnx and its data.
+
+    Without ``tokenizer``, it is a small one of made-up words.
+    """
     (folder / "onnx").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(_config(shape)))
-    _tokenizer(shape).save(str(folder / "tokenizer.json"))
+    (tokenizer or _tokenizer(shape)).save(str(folder / "tokenizer.json"))
     with (folder / "onnx" / "model.onnx_data").open("wb") as data:
         model = _Writer(shape, data, np.random.default_rng(seed)).model()
     (folder / "onnx" / "model.onnx").write_bytes(model.SerializeToString())

@@ -58,12 +58,16 @@ class Replay:
         """Add the messages day by day, in order."""
         for day in DAYS:
             began = time.perf_counter()
-            answer = self.client.add(
-                day.messages(), user_id=self.user(day.user), infer=self.infer, metadata={"day": day.date}
+            results = self.client.add_dated(
+                day.messages(),
+                user_id=self.user(day.user),
+                infer=self.infer,
+                metadata={"day": day.date},
+                timestamp=day.moment,
             )
             seconds = time.perf_counter() - began
-            self._ids.setdefault(day.user, []).extend(result["id"] for result in answer["results"])
-            yield Told(day, answer["results"], seconds)
+            self._ids.setdefault(day.user, []).extend(result["id"] for result in results)
+            yield Told(day, results, seconds)
 
     def ask(self, top_k: int) -> Iterator[Asked]:
         """Ask every question."""

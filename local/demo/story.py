@@ -15,6 +15,11 @@ class Day:
     user: str
     said: tuple[str, ...]
 
+    @property
+    def moment(self) -> str:
+        """Return when they talked, as an add's `timestamp` has it."""
+        return f"{self.date}T09:00:00Z"
+
     def messages(self) -> list[dict[str, str]]:
         """Return the messages as the API takes them."""
         return [

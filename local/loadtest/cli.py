@@ -18,17 +18,19 @@ from local.loadtest.figures import StageFigures, stage_figures
 from local.loadtest.monitor import Monitor
 from local.loadtest.preload import Preload
 from local.loadtest.progress import preload_bar
+from local.loadtest.report.both_models import models_tables
 from local.loadtest.report.load_report import stages_table, write_report
-from local.loadtest.result_files import Recording, read_recording
+from local.loadtest.result_files import BESIDE, Recording, beside_of, read_recording
 from local.loadtest.run_load_tool import TOOLS, Target, run_load
 from local.loadtest.scaling import FULL, check_table, demands, scaling_table
 from local.loadtest.scenario import MIXES, Plan, parse_stages, parse_think
-from local.loadtest.scratch_service import llm_stub, scratch_service
+from local.loadtest.scratch_service import llm_stub, prepare_model, scratch_service
 from local.loadtest.settings_sweep import add_options as add_sweep_options
 from local.loadtest.settings_sweep import sweep
 from local.loadtest.versus.command import add_options as add_versus_options
 from local.loadtest.versus.command import versus
 from local.results.result import new_folder, show
+from local.up.models import ENGLISH, RANDOM, SIZES
 
 __all__ = ["main"]
 
@@ -36,6 +38,7 @@ _EXAMPLES = """examples:
   make load                                         the reference system's stages against `make up`
   make load ARGS="--quick"                          the same in half a minute, to see that it works
   make load ARGS="--memories 100000 --keep"         over more memories, kept for the next run
+  make load EMBEDDING_MODEL=jina-v3-shape            the reference's model beside ours: own services, 25 minutes
   make load KEY=... ARGS="--host http://10.0.0.5:3000"
   python -m local.loadtest report load-results/FOLDER
 """
@@ -60,9 +63,30 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _load(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     console = Console()
+    if options.model is None:
+        return _finished(console, *_driven(console, options, environment))
+    options.own = True
+    folder = new_folder(options.out, f"load-{options.tool}")
+    # In turn, never at once: each has the machine to itself.
+    for model in dict.fromkeys((ENGLISH, options.model)):
+        console.print(f"[bold]{model}[/bold]")
+        prepare_model(model)
+        place = folder if model == options.model else folder / BESIDE
+        place.mkdir(exist_ok=True)
+        _, recording = _driven(console, options, {**environment, "EMBEDDING_MODEL": model}, place)
+        write_report(recording, place)
+        if recording.run.interrupted:
+            break
+    return _finished(console, place, recording)
+
+
+def _driven(
+    console: Console, options: argparse.Namespace, environment: Mapping[str, str], folder: Path | None = None
+) -> tuple[Path, Recording]:
+    """Preload a service and put the load on it; returns what was recorded, and the folder with its files."""
     with _service(console, options, environment) as (connection, state), Client(connection) as client:
         plan, preload = _planned(options, connection.url)
-        folder = new_folder(options.out, f"load-{options.tool}")
+        folder = folder or new_folder(options.out, f"load-{options.tool}")
         _check_mix(client, plan)
         try:
             added = _preload(console, client, preload)
@@ -76,9 +100,17 @@ def _load(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
                 with console.status("deleting the memories of the load"):
                     preloading.forget(client, preload)
     console.print(f"memories: {preload.memories:,} of {len(preload.names)} users ({added:,} added for this run)")
+    return folder, recording
+
+
+def _finished(console: Console, folder: Path, recording: Recording) -> int:
+    """Write and print what a run has shown; returns its exit code."""
     console.print(f"report:   {write_report(recording, folder)}")
-    stages = stage_figures(plan, recording.run)
+    stages = stage_figures(recording.plan, recording.run)
     show(console, stages_table(stages))
+    beside = beside_of(folder)
+    if beside is not None:
+        show(console, *models_tables(beside, recording))
     return _exit_code(console, stages, recording)
 
 
@@ -140,6 +172,8 @@ def _service(
         with console.status("starting a service for this run"):
             llm = llm_stub(Path(scratch)) if options.mix == "extraction" else nullcontext("")
             settings = {"OPENAI_BASE_URL": running.enter_context(llm)}
+            if options.model is not None:
+                settings["EMBEDDING_MODEL"] = environment["EMBEDDING_MODEL"]
             own = running.enter_context(scratch_service(Path(scratch), settings=settings))
         yield own.connection, own.state
 
@@ -214,6 +248,13 @@ def _load_options(parser: argparse.ArgumentParser) -> None:
     add("--users", type=int, default=60, help="users who have them (default %(default)s)")
     add("--batch", type=int, default=100, help="memories of one add of the preload (default %(default)s)")
     add("--quick", action="store_true", help="a short run that shows that everything works; its figures mean little")
+    add(
+        "--model",
+        choices=SIZES,
+        metavar="NAME",
+        help=f"of services that are started for this run: {ENGLISH}, then this one, both in the report "
+        f"({', '.join(RANDOM)}: the reference's shape with random weights)",
+    )
     add("--own", action="store_true", help="start a service for this run (and an LLM stub, if the mix extracts)")
     add("--cold", action="store_true", help="do not warm up the functions before the load")
     add("--keep", action="store_true", help="keep the memories, so that the next run finds them")

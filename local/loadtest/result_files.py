@@ -18,11 +18,13 @@ from local.loadtest.scenario import PLAN_FILE, Plan, plan_from
 from local.results.result import machine
 
 __all__ = [
-    "HEAD_FILE", "MONITOR_FILE", "SAMPLES_FILE", "Recording", "Run", "Sample", "Tail", "facts", "head", "parts_of",
-    "read_recording", "read_samples", "write_head",
+    "BESIDE", "HEAD_FILE", "MONITOR_FILE", "SAMPLES_FILE", "Recording", "Run", "Sample", "Tail", "beside_of", "facts",
+    "head", "model_of", "parts_of", "read_recording", "read_samples", "write_head",
 ]  # fmt: skip
 
 HEAD_FILE = "head.json"
+#: The folder, within that of a run, of a run with another model just before it.
+BESIDE = "beside"
 SAMPLES_FILE = "samples.jsonl"
 MONITOR_FILE = "monitor.jsonl"
 _PART = re.compile(r"([\w-]+);dur=([\d.]+)")
@@ -147,6 +149,16 @@ def read_recording(folder: Path) -> Recording:
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"{folder} holds no complete run of `make load`: {error}") from error
     return Recording(found, plan, Run(read_samples(folder / SAMPLES_FILE), looks, found["stopped_at"]))
+
+
+def beside_of(folder: Path) -> Recording | None:
+    """Return the run with another model that belongs to the run in the folder, if there is one."""
+    return read_recording(folder / BESIDE) if (folder / BESIDE).is_dir() else None
+
+
+def model_of(recording: Recording) -> str:
+    """Return the name of the embedding model under load."""
+    return str(recording.head["settings"].get("FORGETLESS_EMBEDDING_MODEL", "a model that is not known"))
 
 
 def _settings(client: Client) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ import httpx
 from local.bench.overhead import function_environment
 from local.client import Connection, ToolError
 from local.up.identity import end_all, identify
+from local.up.models import prepare_command
 from local.up.process import die_with_parent
 from local.up.settings import ROOT
 
@@ -28,6 +29,7 @@ __all__ = [
     "free_port",
     "llm_stub",
     "newer_lite",
+    "prepare_model",
     "process",
     "scratch_service",
     "scratch_uvicorn",
@@ -123,10 +125,24 @@ def scratch_service(folder: Path, *, settings: Mapping[str, str] | None = None) 
         yield ScratchService(Connection(url, key), state, f"http://127.0.0.1:{embedder}")
 
 
+def prepare_model(model: str) -> None:
+    """Prepare a model in the folder that services of measurements share; raises ToolError.
+
+    Random weights in a large shape take minutes, and this tells what happens meanwhile.
+    """
+    command, environment = prepare_command(model, _models_folder() / model, os.environ)
+    if subprocess.run(command, env=dict(environment), cwd=ROOT, check=False).returncode != 0:
+        raise ToolError(f"the model {model} cannot be prepared")
+
+
+def _models_folder() -> Path:
+    given = os.environ.get("FORGETLESS_MODEL_DIR")
+    return Path(given).parent if given else ROOT / ".forgetless" / "models"
+
+
 def _share_models(state: Path) -> None:
     """Use the prepared models of this machine for the service too."""
-    given = os.environ.get("FORGETLESS_MODEL_DIR")
-    models = Path(given).parent if given else ROOT / ".forgetless" / "models"
+    models = _models_folder()
     if models.is_dir() and not (state / "models").exists():
         (state / "models").symlink_to(models)
 

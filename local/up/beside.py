@@ -10,15 +10,9 @@ import json
 import re
 from pathlib import Path
 
-__all__ = ["MODELS", "beside"]
+from local.up.models import SIZES
 
-#: Embedding models that `up` runs, and the size of their vectors; the first is the default.
-#: Each has variants with an index of their own (`embedder_container/embedder/sources.py`).
-MODELS = {
-    f"{name}{variant}": size
-    for variant in ("", "-rows", "-2")
-    for name, size in {"all-MiniLM-L6-v2": 384, "multilingual-e5-small": 384, "jina-embeddings-v3": 1024}.items()
-}
+__all__ = ["beside"]
 
 
 def beside(state: Path, model: str) -> str | None:
@@ -33,7 +27,7 @@ def beside(state: Path, model: str) -> str | None:
 
 
 def _model_of(collection: str) -> str | None:
-    return next((model for model, size in MODELS.items() if _stem(model, size) in collection), None)
+    return next((model for model, size in SIZES.items() if _stem(model, size) in collection), None)
 
 
 def _stem(model: str, size: int) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from local.up.errors import UpError
 from local.up.keys import EMBEDDER_KEY, FUNCTIONS_FILE, GIVEN_KEY, QUEUE_TOKEN, part_key, write_private
-from local.up.settings import MODELS, ROOT, Settings, control_path, socket_path
+from local.up.models import SIZES, prepare_command
+from local.up.settings import ROOT, Settings, control_path, socket_path
 
 __all__ = [
     "Part",
@@ -175,7 +176,7 @@ def _models_of_functions(settings: Settings, embedder: str) -> dict[str, str]:
         if settings.runs_beside
         else "none:",
         "FORGETLESS_EMBEDDING_MODEL": settings.beside,
-        "FORGETLESS_EMBEDDING_DIMENSIONS": str(MODELS[settings.beside]),
+        "FORGETLESS_EMBEDDING_DIMENSIONS": str(SIZES[settings.beside]),
         "FORGETLESS_NEXT_EMBEDDER_URL": embedder,
         "FORGETLESS_NEXT_EMBEDDING_MODEL": settings.model,
         "FORGETLESS_NEXT_EMBEDDING_DIMENSIONS": str(settings.dimensions),
@@ -199,8 +200,7 @@ def _models(settings: Settings, environment: Mapping[str, str]) -> list[Part]:
     return [
         Part(
             name,
-            _python("embedder", "prepare", "--model", model, "--out", str(settings.folder_of(model))),
-            environment,
+            *prepare_command(model, settings.folder_of(model), environment),
             once=True,
             start_seconds=900.0,
             remedy=_remedy(settings) if name == BESIDE_MODEL else "",

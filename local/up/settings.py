@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.up.beside import MODELS, beside
+from local.up.beside import beside
 from local.up.errors import UpError
+from local.up.models import ENGLISH, MODELS, SIZES
 
 __all__ = [
     "BACKUPS",
-    "ENGLISH",
-    "MODELS",
-    "MULTILINGUAL",
     "ROOT",
     "Settings",
     "add_options",
@@ -33,9 +31,6 @@ HOST = "127.0.0.1"
 #: The longest path of a unix socket (sun_path has 108 bytes, with the final NUL).
 MAX_SOCKET_BYTES = 107
 
-#: The one that knows English only, and the one to choose for other languages.
-ENGLISH, MULTILINGUAL = "all-MiniLM-L6-v2", "multilingual-e5-small"
-
 #: The folder of backups within the state folder.
 BACKUPS = "backups"
 
@@ -50,7 +45,7 @@ _OPTIONS = {
     "queue-port": ("FORGETLESS_QUEUE_PORT", "9324", "port of the queue"),
     "metrics-port": ("FORGETLESS_METRICS_PORT", "9464", "port of /metrics for Prometheus; 0 for none"),
     "environments": ("FORGETLESS_ENVIRONMENTS", "2 for each core", "most environments of a function at once"),
-    "embedding-model": ("EMBEDDING_MODEL", "all-MiniLM-L6-v2", f"embedding model: {', '.join(MODELS)}"),
+    "embedding-model": ("EMBEDDING_MODEL", ENGLISH, f"embedding model: {', '.join(MODELS)}"),
     "allowed-hosts": (
         "FORGETLESS_ALLOWED_HOSTS",
         "none",
@@ -71,7 +66,7 @@ class Settings:
     #: The port of /metrics; None serves none.
     metrics_port: int | None = 9464
     host: str = HOST
-    model: str = "all-MiniLM-L6-v2"
+    model: str = ENGLISH
     dimensions: int = 384
     #: The model that must run beside it: that of an index that serves, or can serve again (`local/up/beside.py`).
     beside: str | None = None
@@ -130,7 +125,7 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
     """Return the settings in force; raises UpError that names an invalid variable."""
     state = _text(options, environment, "state")
     model = _text(options, environment, "embedding-model")
-    if model not in MODELS:
+    if model not in SIZES:
         raise UpError(f"--embedding-model or EMBEDDING_MODEL must be one of {', '.join(MODELS)}, not {model!r}")
     folder = Path(os.path.abspath(ROOT / Path(state).expanduser()))
     return Settings(
@@ -143,7 +138,7 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
         queue_port=_port(options, environment, "queue-port"),
         metrics_port=_port(options, environment, "metrics-port", least=0) or None,
         model=model,
-        dimensions=MODELS[model],
+        dimensions=SIZES[model],
         environments=_environments(options, environment),
         allowed_hosts=_names(options, environment),
         empty_ledger=bool(getattr(options, "empty_ledger", False)),

@@ -16,11 +16,12 @@ import psutil
 
 from local.up.down import clean_up
 from local.up.keys import GIVEN_KEY, api_key, forget_given
+from local.up.models import ENGLISH, MULTILINGUAL, RANDOM
 from local.up.parts import Part, environment_of_functions, ledger_command, parts_of
 from local.up.ports import refuse_taken_ports
 from local.up.process import die_with_parent
 from local.up.record import Record, lock
-from local.up.settings import ENGLISH, MULTILINGUAL, ROOT, Settings
+from local.up.settings import ROOT, Settings
 from local.up.state_folder import open_state
 from local.up.supervisor import Pace, Supervisor
 from local.up.view import View, view_for
@@ -28,6 +29,7 @@ from local.up.view import View, view_for
 __all__ = ["run", "up"]
 
 _CLOSE_S = 20.0
+_RANDOM_WEIGHTS = "  Model    random weights, to measure load with: no search finds anything by meaning"
 _OTHER_LANGUAGES = f"  Language English; for about 100 others, start with EMBEDDING_MODEL={MULTILINGUAL}"
 
 _BESIDE = "  Index    one of {} and one of {}: make forgetless ARGS=generations shows which serves"
@@ -155,6 +157,7 @@ def _block(settings: Settings, key: str, *, given: bool) -> str:
             f"  API key  {key}   ({where})" if key else f"  API key  {where}",
             f"  Data     {settings.state}   (logs: {settings.logs})",
             *([_OTHER_LANGUAGES] if settings.model == ENGLISH else []),
+            *([_RANDOM_WEIGHTS] if settings.model in RANDOM else []),
             *([_BESIDE.format(settings.model, settings.beside)] if settings.beside else []),
             *([f"  Metrics  http://{settings.host}:{settings.metrics_port}/metrics"] if settings.metrics_port else []),
             "",

@@ -171,6 +171,11 @@ def _mark_unindexed(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _mark_pending(ledger: Ledger, tenant: str) -> Done:
+    ledger.mark_pending(list(ledger.read(tenant, memory_ids(tenant)).values()), at=at(5))
+    return Counter()
+
+
 def _mark_behind(ledger: Ledger, tenant: str) -> Done:
     ledger.mark_behind(list(ledger.read(tenant, memory_ids(tenant)).values()), at=at(5))
     return Counter()

@@ -17,12 +17,7 @@ def test_a_search_is_pictured(open_console: Open, theme: str, name: str) -> None
     if opened.call("POST", "/v3/memories/", json={"filters": {"user_id": CLARA}}).json()["count"] == 0:
         for day in DAYS:
             if day.user == CLARA:
-                body = {
-                    "messages": day.messages(),
-                    "user_id": CLARA,
-                    "infer": False,
-                    "timestamp": f"{day.date}T09:00:00Z",
-                }
+                body = {"messages": day.messages(), "user_id": CLARA, "infer": False, "timestamp": day.moment}
                 assert opened.call("POST", "/v3/memories/add/", json=body).status_code == 200
     opened.go(f"#/memories?user_id={CLARA}&q=Which+oven+did+Clara+choose%3F")
     page = opened.page

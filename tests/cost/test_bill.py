@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.service.reading.search import CANDIDATES
+from forgetless.service.reading.retrieval import CANDIDATES
 from local.cost.bill import Bill, quantity_text
 from local.cost.cli import main
 from local.cost.deployment import read_deployment

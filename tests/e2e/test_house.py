@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,16 @@ def test_every_add_under_load_is_found_by_the_next_search(house: House) -> None:
 
 def test_facts_are_extracted_and_superseded(house: House) -> None:
     old = house.add("I live in Hue.", user="mai", infer=True).json()["results"][0]["id"]
+    between = datetime.now(UTC).isoformat()
     house.add("I live in Hanoi now.", user="mai", infer=True)
     assert [text for text in house.found("where does mai live", user="mai") if "Hue" in text] == []
     history = house.client.get(f"/memories/{old}/history").json()
     assert [item["event"] for item in history] == ["ADD", "UPDATE"]
+    # Its row has moved to the collection of the past.
+    asked = {"query": "where does mai live", "filters": {"user_id": "mai"}}
+    for moment in ({"as_of": between}, {"known_at": between}):
+        then = house.client.post("/search", json={**asked, **moment}).json()["results"]
+        assert [result["id"] for result in then] == [old]
 
 
 def test_parallel_identical_facts_are_stored_once(house: House) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import graphs, jina, standin
+from bench import graphs, jina, jina_shape, standin
 from bench.full import slope_per_hour
 from embedder import sources
+from embedder.manifest import FORMAT, verify_folder
 from tests.embedder import tiny
 
 
@@ -86,3 +88,19 @@ def test_jinas_forms_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_the_slope_of_memory_is_for_an_hour() -> None:
     assert slope_per_hour([(0, 100), (60, 101), (120, 102)]) == pytest.approx(60)
+
+
+def test_jinas_shape_is_prepared_with_a_tokenizer_of_its_own_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    words = standin.write(tmp_path_factory.mktemp("words") / "files", standin.SMALL)
+    monkeypatch.setattr(jina_shape, "fetch", lambda _recipe, into: shutil.copytree(words, into / "files"))
+    out = tmp_path / "models" / jina_shape.NAME
+    jina_shape.make(out, standin.SMALL)
+    manifest = verify_folder(out)
+    assert (manifest.name, manifest.tasks, manifest.format) == (jina_shape.NAME, standin.TASKS, FORMAT)
+    assert manifest.prefixes["retrieval.query"].startswith("Represent the query")
+    assert (out / "tokenizer.json").read_bytes() == (words / "tokenizer.json").read_bytes()
+    assert [path.name for path in out.parent.iterdir()] == [jina_shape.NAME], "the float weights are gone"
+    monkeypatch.setattr(jina_shape, "fetch", None)
+    jina_shape.make(out, standin.SMALL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from multiprocessing.connection import Connection
@@ -30,6 +29,7 @@ STEPS = {
     "ledger.update_job": "finished call kept",
     "ledger.append": "events appended, job completed",
     "index.insert": "index written",
+    "index.past.insert": "past rows written",
     "index.drop_older": "old rows dropped",
     "ledger.mark_indexed": "index marked",
     "ledger.release_lease": "lease released",
@@ -106,8 +106,10 @@ class _Watched:
     def __init__(self, port: object, name: str, watch: Watch) -> None:
         self._port, self._name, self._watch = port, name, watch
 
-    def __getattr__(self, method: str) -> Callable[..., Any]:
+    def __getattr__(self, method: str) -> Any:
         real = getattr(self._port, method)
+        if method == "past":  # a port of its own
+            return _Watched(real, f"{self._name}.past", self._watch)
 
         def call(*args: Any, **options: Any) -> Any:
             result = real(*args, **options)

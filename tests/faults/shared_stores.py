@@ -20,7 +20,7 @@ from forgetless.domain.llm_context import LEAST_CONTEXT
 from forgetless.domain.memory import Memory
 from forgetless.domain.recipe import Words
 from forgetless.domain.times import later
-from forgetless.ports.index import Hit, IndexRow
+from forgetless.ports.index import Content, Hit, IndexRow, PastRow
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.services import Ports, Services
@@ -113,6 +113,22 @@ class DiskIndex(MemoryIndex):
         self._load()
         return super().unchanged(tenant, rows)
 
+    def contents(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Content]:
+        self._load()
+        return super().contents(tenant, keys)
+
+    def insert_past(self, rows: Sequence[PastRow]) -> None:
+        with self._changing():
+            super().insert_past(rows)
+
+    def drop_past(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
+        with self._changing():
+            super().drop_past(tenant, keys)
+
+    def past_rows(self) -> list[PastRow]:
+        self._load()
+        return super().past_rows()
+
     def count(self, tenant: str | None = None) -> int:
         self._load()
         return super().count(tenant)
@@ -127,7 +143,8 @@ class DiskIndex(MemoryIndex):
         return sorted((row.memory.id, row.memory.version) for row in self._rows)
 
     def _load(self) -> None:
-        self._rows = pickle.loads(self._path.read_bytes()) if self._path.exists() else []
+        held = pickle.loads(self._path.read_bytes()) if self._path.exists() else ([], [])
+        self._rows, self._past_rows = held
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -136,7 +153,7 @@ class DiskIndex(MemoryIndex):
             self._load()
             yield
             fresh = self._path.with_suffix(f".{os.getpid()}")
-            fresh.write_bytes(pickle.dumps(self._rows))
+            fresh.write_bytes(pickle.dumps((self._rows, self._past_rows)))
             fresh.replace(self._path)
 
 

@@ -228,4 +228,5 @@ def _fits(add: Operation, seen: Sighting) -> bool:
     """Whether a memory seen there can come from this add."""
     if seen.operation is not None and seen.operation.ended is not None and seen.operation.ended < add.started:
         return False
-    return "scope" not in seen.state or seen.state["scope"] == add.request["scope"]
+    # What is left of an erased memory tells no ids, though every memory has some.
+    return not seen.state.get("scope") or seen.state["scope"] == add.request["scope"]

@@ -88,6 +88,13 @@ def a_queued_add_that_an_erase_cancels(script: Script) -> None:
     script.list((6, 7))
 
 
+def an_accepted_add_whose_memory_is_erased_before_anybody_reads_it(script: Script) -> None:
+    """Its answer told no id, and of the memory an export has only blank events, which name nobody."""
+    script.add((0, 3), "", "tea", infer=True, status=0)
+    script.delete_scope((4, 5))
+    script.export((6, 7), event("ADD", "m", "", 1, scope={}), event("DELETE", "m", "", 2, scope={}))
+
+
 def an_add_whose_answer_is_lost_and_whose_memory_is_deleted(script: Script) -> None:
     """The repeat under its Idempotency-Key tells those that are left."""
     script.add((0, 5), "", "tea")
@@ -205,6 +212,7 @@ LEGAL = (
     a_scope_delete_that_takes_memories_one_after_the_other,
     an_add_before_or_after_a_scope_delete_beside_it,
     a_queued_add_that_an_erase_cancels,
+    an_accepted_add_whose_memory_is_erased_before_anybody_reads_it,
     an_add_whose_answer_is_lost_and_whose_memory_is_deleted,
     a_delete_by_filter_whose_job_takes_memories_one_after_the_other,
     a_delete_by_filter_that_came_too_early_for_an_update,

@@ -16,6 +16,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
+from forgetless.domain.moments import past_of
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
 from forgetless.domain.signals import RowSignals
@@ -23,7 +24,7 @@ from forgetless.domain.sparse_words import RESERVED_ID
 from forgetless.domain.times import later
 from forgetless.domain.webhook_deliveries import Delivery, EventRef
 from forgetless.domain.webhooks import Webhook, to_document
-from forgetless.ports.index import IndexRow
+from forgetless.ports.index import IndexRow, PastMark, PastRow
 from forgetless.ports.ledger import Ledger
 from forgetless.service.projects.feedback import FEEDBACK
 from forgetless.service.projects.settings import project_id
@@ -108,10 +109,20 @@ def _add(ledger: Ledger, index: QuickIndex, histories: list[tuple[list[Event], M
     messages = [message for _, message in histories if message is not None]
     ledger.append([event for events, _ in histories for event in events], messages=messages)
     newest = [events[-1].memory for events, _ in histories]
+    begins = {memory.id: memory.created_at for memory in newest}
     for tenant in {memory.scope.tenant for memory in newest}:
         ledger.mark_indexed([memory for memory in newest if memory.scope.tenant == tenant])
     index.insert(
         [IndexRow(memory, _VECTOR, {RESERVED_ID: 1.0}, RowSignals().pack()) for memory in newest if memory.live]
+    )
+    index.past.insert(
+        [
+            PastRow(
+                IndexRow(memory, _VECTOR, {RESERVED_ID: 1.0}, RowSignals().pack()), PastMark(times, len(memory.context))
+            )
+            for events, _ in histories
+            for memory, times in past_of(events, begins)
+        ]
     )
 
 

@@ -11,8 +11,9 @@ from tests.scale.stage import Ask
 __all__ = ["ROUTE_CASES"]
 
 _ALICE = {"user_id": "alice"}
-#: A moment at which everything was known; a search at it reads at most 2,000 memories and refuses more.
+#: A moment at which everything was known, and one within the times of both ledgers.
 _THEN = {"as_of": "2026-01-08"}
+_EARLIER = {"as_of": "2026-01-01T00:50:00Z", "known_at": "2026-01-01T01:00:00Z"}
 #: Two conditions: one that half of the memories meet, and one that five of them meet, the oldest.
 _OFTEN = {"AND": [_ALICE, {"metadata": {"topic": "often"}}]}
 _RARE = {"AND": [_ALICE, {"metadata": {"topic": "rare"}}]}
@@ -35,7 +36,8 @@ def _search(path: str, **more: Any) -> Sequence[Ask]:
         Ask(path, {**query, "filters": {**_ALICE, "metadata": {"topic": "rare"}}}, "a filter that matches little"),
         Ask(path, {**whole, "top_k": 1000}, "a thousand results"),
         Ask(path, whole, "a limited key", LIMITED),
-        Ask(path, {**whole, **_THEN}, "in the past", statuses=(200, 400)),
+        Ask(path, {**whole, **_THEN}, "in the past"),
+        Ask(path, {**whole, **_EARLIER, "top_k": 50}, "known and true in the past"),
     )
 
 
@@ -155,6 +157,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
     "GET /v1/events/": (
         Ask("/v1/events/", name="the first page"),
         Ask("/v1/events/?page=3&page_size=50", name="the third page"),
+        Ask("/v1/events/?status=FAILED&page_size=20", name="the few that failed"),
     ),
     "GET /v1/event/{event_id}/": (Ask("/v1/event/<job>/"),),
     "POST /v1/event/{event_id}/retry/": (Ask("/v1/event/<job>/retry/", statuses=(409,)),),

@@ -125,6 +125,8 @@ class _Counted:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)
+        if name == "past":  # a part of the index
+            return _Counted(self._part, found, self._meter)
         return self._counted(name, found) if callable(found) else found
 
     def _counted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,19 +9,23 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from local.client import ToolError
+from local.client import Connection, ToolError
+from local.loadtest import cli
 from local.loadtest.cli import main
 from local.loadtest.monitor import LOAD_GENERATOR, Monitor
 from local.loadtest.preload import WARM
-from local.loadtest.result_files import parts_of, read_recording
+from local.loadtest.result_files import BESIDE, parts_of, read_recording
 from local.loadtest.run_load_tool import TOOLS, drive, tools_folder
 from local.loadtest.scenario import Plan, Stage
+from local.loadtest.scratch_service import ScratchService
 from local.up.identity import identify
 from local.up.record import Record, lock
 from local.up.settings import ROOT
@@ -209,3 +213,26 @@ def test_memory_is_weighed_now_and_then(tmp_path: Path) -> None:
 def test_without_a_service_there_is_no_monitor(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="make up"):
         Monitor(tmp_path)
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_model_is_loaded_after_the_default_one_each_on_a_service_of_its_own(
+    service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared: list[str] = []
+    started: list[str] = []
+
+    @contextmanager
+    def scratch(folder: Path, *, settings: Mapping[str, str]) -> Iterator[ScratchService]:
+        started.append(settings["EMBEDDING_MODEL"])
+        yield ScratchService(Connection(service.url, KEY), folder, "")
+
+    monkeypatch.setattr(cli, "prepare_model", prepared.append)
+    monkeypatch.setattr(cli, "scratch_service", scratch)
+    assert main(arguments(service, tmp_path / "out", "--model", "jina-v3-shape"), {}) == 0
+    assert prepared == started == ["all-MiniLM-L6-v2", "jina-v3-shape"]
+    folder = result(tmp_path / "out")
+    assert read_recording(folder).run.samples
+    assert read_recording(folder / BESIDE).run.samples
+    assert "Both models" in (folder / "report.html").read_text()
+    assert "Both models beside the reference system" in capsys.readouterr().out

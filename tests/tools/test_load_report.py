@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from local.client import ToolError
+from local.loadtest.report.both_models import models_tables
 from local.loadtest.report.load_report import load_report, write_report
 from local.loadtest.report.plots import in_order, lines
-from local.loadtest.result_files import Recording, Run, read_recording
+from local.loadtest.result_files import BESIDE, Recording, Run, beside_of, read_recording
 from local.loadtest.scenario import Plan, Stage
 from local.results.page import to_page
 from local.results.report import Report, Section, Table, to_markdown
@@ -144,3 +145,34 @@ def test_parts_have_one_order_with_the_load_generator_last() -> None:
 
 def test_a_line_without_points_is_drawn() -> None:
     assert "<svg" in lines("nothing", [], {"P50": []}, unit="ms").wide
+
+
+def larger(recording: Recording) -> Recording:
+    """The same load on a model that takes three times as long and twice the gateway's CPU."""
+    settings = {"FORGETLESS_EMBEDDING_MODEL": "larger"}
+    samples = [sample(one.at, one.ms * 3, timing=one.timing) for one in recording.run.samples]
+    looks = [look(at, slow=at % 5 == 0, gateway=at * 0.2, **{"load generator": at * 0.05}) for at in range(31)]
+    return Recording({**HEAD, "settings": settings}, recording.plan, Run(samples, looks, None))
+
+
+def test_two_models_stand_side_by_side_with_what_one_core_more_would_do(recording: Recording) -> None:
+    stages, cpu, cores = models_tables(recording, larger(recording))
+    assert [row[0] for row in stages.rows] == ["a <model>"] * 2 + ["larger"] * 2
+    assert [row[-1] for row in stages.rows] == ["300", "420"] * 2, "the reference's P99 beside both"
+    gateway = next(row for row in cpu.rows if row[0] == "gateway")
+    assert gateway[-1] == "2.00"
+    assert cpu.rows[-1][0] == "in all"
+    assert cores.headings[4:] == tuple(f"{n} cores: {what}" for n in (2, 3) for what in ("req/s", "mean ms", "full"))
+    for row in cores.rows:
+        assert float(row[5]) >= float(row[8]), "with more cores, requests wait no longer"
+        assert int(row[6].rstrip("%")) > int(row[9].rstrip("%"))
+
+
+def test_the_report_of_a_run_shows_the_run_beside_it(recording: Recording, tmp_path: Path) -> None:
+    assert beside_of(tmp_path) is None
+    page = to_page(load_report(larger(recording), recording))
+    assert page.index("Both models") < page.index("The reference system")
+    assert "Both models" not in to_page(load_report(recording))
+    (tmp_path / BESIDE).mkdir()
+    with pytest.raises(ToolError, match="no complete run"):
+        beside_of(tmp_path)

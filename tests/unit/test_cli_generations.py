@@ -32,11 +32,12 @@ def ask_for_next(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_shows_the_one_that_serves_and_what_the_settings_ask_for(
     house: StoreHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert house.run("generations") == (0, f"{MINE} serves, with 2 rows\n", "")
+    past = "  its past versions, for as_of and known_at: 0 rows, sweep begins to fill them soon"
+    assert house.run("generations") == (0, f"{MINE} serves, with 2 rows\n{past}\n", "")
     ask_for_next(monkeypatch)
     monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_DIMENSIONS", "64")
     told = f"{NEXT} is what the settings ask for: sweep begins to fill it soon\n"
-    assert house.run("generations")[1] == f"{MINE} serves, with 2 rows\n{told}"
+    assert house.run("generations")[1] == f"{MINE} serves, with 2 rows\n{past}\n{told}"
     indexes = {MINE: house.index}
 
     def index_of(_: Settings, generation: composition.Generation | None = None) -> MemoryIndex:
@@ -44,7 +45,7 @@ def test_it_shows_the_one_that_serves_and_what_the_settings_ask_for(
 
     monkeypatch.setattr(composition, "build_index", index_of)
     assert house.run("generations", "fill") == (0, f"{NEXT} is about to be filled\n", "")
-    assert house.run("generations")[1].splitlines()[1] == f"{NEXT} is about to be filled, with 0 rows"
+    assert house.run("generations")[1].splitlines()[2] == f"{NEXT} is about to be filled, with 0 rows"
     record = json.loads(house.run("generations", "--json")[1])
     assert (record["phase"], record["serving"]["collection"], record["progress"]["kind"]) == ("spreading", MINE, "fill")
     code, _, err = house.run("generations", "switch")
@@ -126,7 +127,8 @@ def test_an_upgrade_with_another_recipe_serves_the_index_that_is_there(
     services.sweep.sweep()
     services.close()
     told = house.run("generations")[1].splitlines()
-    assert told[1] == "forgetless_all_MiniLM_L6_v2_384_r3 is about to be filled, with 0 rows"
+    assert told[1] == "  its past versions, for as_of and known_at: 0 rows, being filled: 0 memories brought"
+    assert told[2] == "forgetless_all_MiniLM_L6_v2_384_r3 is about to be filled, with 0 rows"
     assert indexes[before].count() == 3
 
 
@@ -151,7 +153,10 @@ def test_an_index_that_is_built_from_nothing_is_the_one_that_the_settings_ask_fo
     house.index.drop_all()
     assert house.start() == "reindex"
     assert house.reindex()[1].splitlines()[-1] == "indexed 2 memories into forgetless_next_384_r3"
-    assert house.run("generations")[1] == "forgetless_next_384_r3 serves, with 2 rows\n"
+    assert house.run("generations")[1].splitlines() == [
+        "forgetless_next_384_r3 serves, with 2 rows",
+        "  its past versions, for as_of and known_at: 0 rows, sweep begins to fill them soon",
+    ]
 
 
 def test_without_a_ledger_it_says_so(house: StoreHouse) -> None:

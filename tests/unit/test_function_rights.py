@@ -130,7 +130,16 @@ def test_bulk_erases_and_removes_a_tenant(house: House) -> None:
 
 
 def test_bulk_fills_another_generation_and_sweep_keeps_the_old_one(house: House) -> None:
-    house.ask("memories", "POST", "/memories", {**_SAID, "infer": False})
+    [changed] = house.ask("memories", "POST", "/memories", {**_SAID, "infer": False})["results"]
+    house.ask("memories", "PUT", f"/memories/{changed['id']}", {"text": "It was changed."})
+    house.place.indexes[OLD.collection].drop_past("default", [(changed["id"], 1)])
+    # The job waits until no function of the version before can run any more.
+    for _ in range(3):
+        house.call("sweep", {})
+        house.work_off_bulk_jobs()
+        house.world.clock.advance(1000)
+    assert house.place.past(OLD) == [changed["memory"]]
+    assert house.place.kept().record.now().past == (OLD.collection,)
     services = house.services()
     assert services.generations is not None
     services.generations.upkeep.begin(switching=True)
@@ -144,6 +153,14 @@ def test_bulk_fills_another_generation_and_sweep_keeps_the_old_one(house: House)
     house.world.clock.advance(300)
     house.call("sweep", {})
     assert house.place.rows(OLD) == house.place.rows(NEW)
+    assert house.place.past(OLD) == house.place.past(NEW) == [changed["memory"]]
+    assert house.place.kept().record.now().past_is_filled
+    house.ask("memories", "PUT", f"/memories/{changed['id']}", {"text": "It was changed again."})
+    house.world.ledger.mark_unindexed(at=house.world.clock.now())
+    for _ in range(2):  # the serving one first
+        house.world.clock.advance(300)
+        house.call("sweep", {})
+    assert house.place.past(OLD) == house.place.past(NEW) == [changed["memory"], "It was changed."]
 
 
 def test_sweep_brings_back_and_webhooks_delivers(house: House) -> None:

@@ -19,8 +19,9 @@ import pytest
 from embedder.sources import KNOWN, VARIANTS, find_recipe
 from local.up.errors import UpError
 from local.up.keys import QUEUE_TOKEN, api_key
+from local.up.models import MODELS
 from local.up.parts import Part, environment_of_functions, parts_of
-from local.up.settings import MAX_SOCKET_BYTES, MODELS, ROOT, Settings, add_options, read_settings, socket_path
+from local.up.settings import MAX_SOCKET_BYTES, ROOT, Settings, add_options, read_settings, socket_path
 from local.up.up import _block, up
 
 
@@ -85,6 +86,17 @@ def test_the_embedding_model_is_chosen_by_name_and_brings_its_dimensions() -> No
     assert told["FORGETLESS_EMBEDDING_MODEL"] == "jina-embeddings-v3"
     assert told["FORGETLESS_EMBEDDING_DIMENSIONS"] == "1024"
     assert chosen.model_folder.name == "jina-embeddings-v3"
+
+
+def test_a_model_with_random_weights_is_made_by_its_own_command_and_is_not_offered(tmp_path: Path) -> None:
+    settings = settings_from(EMBEDDING_MODEL="jina-v3-shape", FORGETLESS_STATE=str(tmp_path))
+    assert settings.dimensions == 1024
+    (model,) = (part for part in parts_of(settings, {"PYTHONPATH": "mine"}, tmp_path / "key") if part.name == "model")
+    assert model.command[1:] == ("-m", "bench.jina_shape", "--out", str(settings.model_folder))
+    first, *others = model.environment["PYTHONPATH"].split(os.pathsep)
+    assert (Path(first) / "bench" / "jina_shape.py").is_file()
+    assert others == ["mine"]
+    assert "jina-v3-shape" not in MODELS
 
 
 def test_an_embedding_model_that_is_not_known_is_refused_by_name() -> None:

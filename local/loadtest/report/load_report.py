@@ -8,10 +8,11 @@ from pathlib import Path
 
 from local.loadtest.figures import StageFigures, Timeline, slope, stage_figures, timeline
 from local.loadtest.monitor import LOAD_GENERATOR, OTHERS
+from local.loadtest.report.both_models import models_sections
 from local.loadtest.report.embedder_section import embedder_section
 from local.loadtest.report.plots import Band, areas, groups, in_order, lines, shares
 from local.loadtest.report.reference import REFERENCE, REFERENCE_CPU, REFERENCE_NOTE
-from local.loadtest.result_files import Recording, facts
+from local.loadtest.result_files import Recording, beside_of, facts
 from local.loadtest.scenario import Plan
 from local.results.report import Plot, Report, Section, Table, Tile
 from local.results.result import Result
@@ -31,11 +32,11 @@ def write_report(recording: Recording, folder: Path) -> Path:
     """Write report.html, report.md and figures.json beside the run; returns the page."""
     stages = stage_figures(recording.plan, recording.run)
     figures = {"head": recording.head, "stages": [_plain(stage) for stage in stages]}
-    return Result("load", figures).save_report(folder, load_report(recording))
+    return Result("load", figures).save_report(folder, load_report(recording, beside_of(folder)))
 
 
-def load_report(recording: Recording) -> Report:
-    """All sections of the report."""
+def load_report(recording: Recording, beside: Recording | None = None) -> Report:
+    """All sections of the report; `beside` is the same load on a service with another embedding model."""
     stages, over_time = stage_figures(recording.plan, recording.run), timeline(recording.plan, recording.run)
     bands = [
         Band(began, end, f"{stage.users} users")
@@ -48,6 +49,8 @@ def load_report(recording: Recording) -> Report:
     sections.append(embedder_section(recording.head.get("embedder_beside_infinity")))
     if len(stages) >= MANY_STAGES:
         sections.insert(1, _by_users(stages))
+    if beside is not None:
+        sections[:0] = models_sections(beside, recording)
     return Report(
         title="Forgetless under load",
         lead=_lead(recording),

@@ -23,5 +23,6 @@ REFERENCE_CPU = {"API": 79.0, "embedder": 107.0, "Milvus": 52.0, "proxy": 2.0}
 REFERENCE_NOTE = (
     "The reference is the published table of mem0's server with jina-v3 on infinity and Milvus standalone, on four "
     "cores or more. Its embedding model is larger than all-MiniLM-L6-v2, and its machine is another: read its figures "
-    "as what its users are used to, not as a race. For a race on one machine with one embedder: make versus-mem0."
+    "as what its users are used to, not as a race. With a model of the same shape: make load "
+    "EMBEDDING_MODEL=jina-v3-shape. For a race on one machine with one embedder: make versus-mem0."
 )

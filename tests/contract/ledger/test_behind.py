@@ -69,3 +69,21 @@ def test_memories_are_marked_in_pages_and_postponed(ledger: Ledger) -> None:
     assert behind(ledger, second=49) == [carrier.id]
     ledger.mark_indexed([waiting, refused])
     assert sorted(behind(ledger)) == sorted([indexed.id, carrier.id, waiting.id, refused.id])
+
+
+def test_memories_are_marked_as_pending_unless_they_wait_or_have_changed(ledger: Ledger) -> None:
+    indexed, waiting = a_memory("a"), a_memory("b", second=2)
+    refused, changed = a_memory("c"), a_memory("d")
+    ledger.append(add(indexed, waiting, refused, changed))
+    ledger.mark_indexed([indexed, changed], behind=True)
+    ledger.note_refusals([Refusal(refused, "refused: 400")], at=at(3), most=1)
+    ledger.append([update(changed, 4)])
+    ledger.mark_indexed([update(changed, 4).memory])
+    ledger.mark_pending([indexed, waiting, refused, changed], at=at(50))
+    ledger.mark_pending([], at=at(50))
+    assert [memory.id for memory in ledger.unindexed(before=at(49), limit=9)] == [waiting.id]
+    assert [memory.id for memory in ledger.unindexed(before=at(99), limit=9)] == [waiting.id, indexed.id]
+    assert [one.memory_id for one in ledger.set_aside(limit=9)] == [refused.id]
+    assert behind(ledger) == [changed.id], "the serving generation gets it first"
+    assert ledger.mark_indexed([indexed]) == []
+    assert sorted(behind(ledger)) == sorted([indexed.id, changed.id])

@@ -36,6 +36,19 @@ def test_the_page_asks_at_once_for_every_module_so_that_none_waits_for_another(a
     assert asked == modules - {"start.js"}
 
 
+def test_a_browser_keeps_the_files_and_asks_whether_they_are_the_same(api: Api) -> None:
+    for path in ("/console", "/console/main.js"):
+        first = api.get(path, key=None)
+        tag = first.headers["etag"]
+        assert (first.headers["cache-control"], len(first.content) > 1000) == ("no-cache", True)
+        for known in (tag, f'"other", W/{tag}', "*"):
+            again = api.get(path, key=None, headers={"If-None-Match": known})
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag), known
+            assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+        assert api.get(path, key=None, headers={"If-None-Match": '"other"'}).status_code == 200
+    assert api.get("/console/nothing.js", key=None).headers["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize(
     "path",
     ["/console/nothing.js", "/console/..%2f..%2fapp.py", "/console/assets/main.js", "/console/__init__.py"],

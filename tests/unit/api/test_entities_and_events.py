@@ -135,6 +135,44 @@ def test_events_list_adds_and_bulk_jobs_together(api: Api) -> None:
     assert [item["id"] for (item,) in pages] == [item["id"] for item in listed["results"]]
 
 
+def test_events_of_one_state_or_kind_are_found_among_many_others(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    bulk = api.world.services.bulk
+    failed = bulk.start("default", BulkKind.REINDEX, {})
+    bulk.cancel("default", failed.id)
+    for number in range(4):
+        api.say(f"tea {number}")
+    waiting = bulk.start("default", BulkKind.EXPORT, {})
+
+    def ids(query: str) -> list[str]:
+        return [one["id"] for one in api.get(f"/v1/events/?{query}").json()["results"]]
+
+    assert ids("status=FAILED") == ids("event_type=REINDEX") == [failed.id]
+    assert ids("event_type=EXPORT&status=PENDING") == [waiting.id]
+    assert ids("event_type=EXPORT&status=FAILED") == []
+    assert len(ids("event_type=ADD")) == 4
+    pages = [api.get(f"/v1/events/?event_type=ADD&page_size=3&page={page}").json() for page in (1, 2)]
+    assert [(len(page["results"]), page["next"] is None) for page in pages] == [(3, False), (1, True)]
+    # The page is empty where the most rows were looked at, and its cursor goes on behind them.
+    monkeypatch.setattr("forgetless.service.reading.lists.SCANNED_ROWS", 3)
+    bounded = api.get("/v1/events/?status=FAILED").json()
+    assert (bounded["results"], bounded["count_is_lower_bound"]) == ([], True)
+    assert ids(f"status=FAILED&cursor={bounded['next_cursor']}") == [failed.id]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("status=LOST", "status"),
+        ("event_type=add", "must be one of ADD, ERASE"),
+        ("event_type=", "event_type"),
+    ],
+)
+def test_an_unknown_state_or_kind_of_events_is_400_and_says_which_there_are(api: Api, query: str, named: str) -> None:
+    answer = api.get(f"/v1/events/?{query}")
+    assert answer.status_code == 400
+    assert named in answer.text
+
+
 def test_a_held_add_says_why_and_when_it_is_tried_and_a_failed_one_is_started_again(new_api: NewApi) -> None:
     answers: list[str | Exception] = [ProviderAuthError("status 401"), "nonsense", "nonsense", facts("Alice likes tea")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forgetless.domain.said import Said
-from forgetless.domain.sparse_words import inner_product, query_vector, row_vector
+from forgetless.domain.sparse_words import inner_product, query_vector, row_vector_and_mass
 
 #: Question and memory: by language, pairs that share function words only.
 FUNCTION_WORDS_ONLY = {
@@ -211,7 +211,7 @@ ONE_CONTENT_WORD = {
 
 
 def _word_part(question: str, memory: str) -> float:
-    found = inner_product(query_vector(question), row_vector(Said(memory), [], None, names=()))
+    found = inner_product(query_vector(question), row_vector_and_mass(Said(memory), [], None, names=())[0])
     return found / (found + 10)
 
 

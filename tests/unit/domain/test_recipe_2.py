@@ -29,11 +29,11 @@ def test_a_question_is_embedded_as_it_is() -> None:
 
 
 def test_a_short_text_weighs_three_times_in_its_words_beside_two_messages_before() -> None:
-    assert RECIPE.words(told("tea", "early", "hi", "you " * 49 + "milk sugar", following="later")) == " ".join(
+    assert RECIPE.row(told("tea", "early", "hi", "you " * 49 + "milk sugar", following="later"))[0] == " ".join(
         ["tea"] * 3 + ["hi", "milk"]
     ), "of each message before, 200 characters count"
     long = "word " * 300
-    assert RECIPE.words(told(long, "hi")).count("word") == LONG_TEXT_CHARS // 5
+    assert RECIPE.row(told(long, "hi"))[0].count("word") == LONG_TEXT_CHARS // 5
 
 
 def test_words_match_by_rarity() -> None:

@@ -42,7 +42,7 @@ def test_a_message_has_the_same_text_as_context_and_by_itself() -> None:
 
 
 def test_words_leave_the_speakers_out_and_keep_what_stands_around() -> None:
-    row = RECIPE.words(Told(by("Anna", "Ben drinks tea"), AT, (by("Ben", "coffee"),), by("Ben", "sugar")))
+    row = RECIPE.row(Told(by("Anna", "Ben drinks tea"), AT, (by("Ben", "coffee"),), by("Ben", "sugar")))[0]
     weights = {word: row.get(term_id(word), 0.0) for word in ("tea", "coffe", "sugar", "anna", "ben")}
     assert weights["tea"] > weights["coffe"] > weights["sugar"] > 0
     assert (weights["anna"], weights["ben"]) == (pytest.approx(0.3), 0.0)
@@ -52,30 +52,16 @@ def test_words_leave_the_speakers_out_and_keep_what_stands_around() -> None:
 def test_a_fact_is_about_the_known_names_in_it() -> None:
     fact = Told(Said("Anna likes tea with Eve"), AT, (by("Anna", "I like tea"),), known=known("Anna", "Ben"))
     assert RECIPE.texts(fact)[0] == "likes tea with Eve"
-    row = RECIPE.words(fact)
+    row = RECIPE.row(fact)[0]
     assert row[term_id("anna")] == pytest.approx(0.3)
     assert row[term_id("eve")] > 0.3
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
-        Told(by("Anna", "Ben drinks tea"), AT, (by("Ben", "coffee"),), by("Ben", "sugar")),
-        Told(Said("Anna likes tea with Eve"), AT, (by("Anna", "I like tea"),), known=known("Anna", "Ben")),
-        Told(Said("Hôm qua Mai mua ba quyển sách ở Đà Nẵng?", None, "assistant"), AT),
-        Told(Said("昨天小明去哪里买了书？"), AT),
-        Told(Said(""), AT),
-    ],
-)
-def test_a_row_is_its_words_and_its_signals(told: Told) -> None:
-    assert RECIPE.row(told) == (RECIPE.words(told), RECIPE.signals(told))
-
-
 def test_signals_are_those_of_the_text() -> None:
-    asked = RowSignals.unpack(RECIPE.signals(Told(Said("Shall we go there in May?", None, "assistant"), AT)))
+    asked = RowSignals.unpack(RECIPE.row(Told(Said("Shall we go there in May?", None, "assistant"), AT))[1])
     assert (asked.assistant, asked.question, asked.has_time) == (True, True, True)
     assert asked.day == (date(2026, 1, 2) - date(1970, 1, 1)).days
-    long = RowSignals.unpack(RECIPE.signals(Told(Said("tea harvest " * 40), AT)))
+    long = RowSignals.unpack(RECIPE.row(Told(Said("tea harvest " * 40), AT))[1])
     assert long.mass > asked.mass > 0
 
 
@@ -86,7 +72,7 @@ def test_a_question_is_embedded_without_the_names_known_in_its_scope() -> None:
 
 
 def test_words_match_by_their_inner_product_and_the_probe_finds_any_row() -> None:
-    rows = [RECIPE.words(Told(Said(text), AT)) for text in ("green tea", "Anna", "")]
+    rows = [RECIPE.row(Told(Said(text), AT))[0] for text in ("green tea", "Anna", "")]
     asked = RECIPE.query_words("tea")
     assert RECIPE.matches(asked, rows) == [pytest.approx(asked[term_id("tea")] * rows[0][term_id("tea")]), 0, 0]
     assert RECIPE.matches(RECIPE.probe("anything"), rows) == [1.0, 1.0, 1.0]

@@ -13,16 +13,20 @@ from forgetless.domain.sparse_words import (
     SparseVector,
     content_words,
     inner_product,
-    mass,
     query_vector,
-    row_vector,
+    row_vector_and_mass,
     term_id,
 )
 from forgetless.domain.word_weights import UNKNOWN_WEIGHT, weight
 
 
 def _row(text: str, *previous: str, following: str | None = None, names: tuple[str, ...] = ()) -> SparseVector:
-    return row_vector(Said(text), [Said(t) for t in previous], Said(following) if following else None, names=names)
+    said, after = [Said(one) for one in previous], Said(following) if following else None
+    return row_vector_and_mass(Said(text), said, after, names=names)[0]
+
+
+def _mass(text: str) -> float:
+    return row_vector_and_mass(Said(text), [], None, names=())[1]
 
 
 def _score(question: str, memory: str) -> float:
@@ -63,7 +67,7 @@ def test_a_long_text_stands_without_the_messages_before_but_with_the_one_after()
 
 def test_names_are_left_out_of_every_text_and_the_speaker_is_added() -> None:
     own = Said("Zoë met Will at the zoo", speaker="Zoë")
-    row = row_vector(own, [Said("Zoë sings")], Said("zoë dances"), names=["Zoë", "Will"])
+    row = row_vector_and_mass(own, [Said("Zoë sings")], Said("zoë dances"), names=["Zoë", "Will"])[0]
     assert row[term_id("zoë")] == row[term_id("zoe")] == pytest.approx(0.3)
     assert term_id("will") not in row
     assert {term_id("zoo"), term_id("sing"), term_id("danc")} <= set(row)
@@ -72,7 +76,7 @@ def test_names_are_left_out_of_every_text_and_the_speaker_is_added() -> None:
 
 @pytest.mark.parametrize("question", ["Who is Will?", "Will?", "will", "Did they meet Will there?"])
 def test_a_name_that_is_a_function_word_finds_its_rows(question: str) -> None:
-    by_will = row_vector(Said("I moved to Oslo", speaker="Will"), [], None, names=["Will"])
+    by_will = row_vector_and_mass(Said("I moved to Oslo", speaker="Will"), [], None, names=["Will"])[0]
     assert inner_product(query_vector(question), by_will) > 1
     assert _score(question, "Yesterday I met Will in Oslo.") > 5
     assert _score("Will it rain in Oslo?", "They will see.") == 0
@@ -82,7 +86,7 @@ def test_a_name_that_is_a_function_word_finds_its_rows(question: str) -> None:
     "name", ["Will", "May", "An", "My", "Anh", "Mark", "Mai", "Minh", "Theo", "Sol", "Zoë", "田中"]
 )
 def test_a_one_word_question_finds_who_spoke_and_who_is_meant(name: str) -> None:
-    by_name = row_vector(Said("The flat has two rooms", speaker=name), [], None, names=[name])
+    by_name = row_vector_and_mass(Said("The flat has two rooms", speaker=name), [], None, names=[name])[0]
     for question in (f"{name}?", f"Who is {name}?"):
         assert inner_product(query_vector(question), by_name) > 0.8
         assert _score(question, f"The neighbour upstairs is {name}.") > 2.5
@@ -103,7 +107,7 @@ def test_accents_count_once_and_match_what_is_written_without(accented: str, pla
     assert both == pytest.approx(sum(weights) * _once(len(words)))
     assert _score(accented, plain) > 0.25 * both
     assert _score(plain, accented) > 0.25 * both
-    assert mass(accented, ()) == pytest.approx(sum(map(weight, words)) / (sum(map(weight, words)) + 40))
+    assert _mass(accented) == pytest.approx(sum(map(weight, words)) / (sum(map(weight, words)) + 40))
 
 
 def test_other_accents_make_another_word() -> None:
@@ -137,7 +141,7 @@ def test_any_text_gives_a_row_that_milvus_takes(text: str) -> None:
     row = _row(text, text, following=text)
     assert row[RESERVED_ID] == 1.0
     assert all(0 < value < 2 for value in row.values())
-    assert 0 <= mass(text, ()) < 1
+    assert 0 <= _mass(text) < 1
     assert RESERVED_ID not in query_vector(text)
 
 
@@ -146,7 +150,7 @@ def test_only_the_beginning_of_a_text_is_read(unit: str) -> None:
     text = unit * 60_000
     assert _row(text) == _row(text[:LONG_TEXT_CHARS])
     assert query_vector(text) == query_vector(text[:LONG_TEXT_CHARS])
-    assert mass(text, ()) == mass(text[:LONG_TEXT_CHARS], ())
+    assert _mass(text) == _mass(text[:LONG_TEXT_CHARS])
 
 
 def test_ids_never_change() -> None:

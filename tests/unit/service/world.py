@@ -95,6 +95,10 @@ class LooseIndex(MemoryIndex):
         if not self.frozen:
             super().drop_older(tenant, memories)
 
+    def drop_past(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
+        if not self.frozen:
+            super().drop_past(tenant, keys)
+
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
         return super().search_vector(tenant, vector, where if self.filters else EVERYTHING, limit)
 

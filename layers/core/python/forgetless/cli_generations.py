@@ -77,7 +77,10 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         known = generations.upkeep.record.now()
         if options.json:
             job = generations.upkeep.job()
-            print(json.dumps({**known.body(), "progress": None if job is None else asdict(job)}, indent=1))
+            past_job = generations.upkeep.past_job()
+            progress = {"progress": None if job is None else asdict(job)}
+            past = {"past_progress": None if past_job is None else asdict(past_job)}
+            print(json.dumps({**known.body(), **progress, **past}, indent=1))
             return OK
         for line in _lines(generations, known, compare=options.compare):
             print(printable(line))
@@ -130,6 +133,7 @@ def _drop(generations: GenerationServices, options: argparse.Namespace) -> str:
 
 def _lines(generations: GenerationServices, known: Generations, *, compare: bool) -> Iterator[str]:
     yield f"{known.serving.collection} serves, with {_rows(generations, known.serving)}"
+    yield from _past(generations, known)
     if known.other is None:
         rules = generations.upkeep.rules
         wanted, begins = rules.wanted.collection, rules.by_itself and known.lacks(rules.wanted.collection)
@@ -151,9 +155,23 @@ def _lines(generations: GenerationServices, known: Generations, *, compare: bool
 
 def _rows(generations: GenerationServices, generation: Generation) -> str:
     try:
-        return f"{generations.beside.count(generation):,} rows"
+        return f"{generations.beside.count(generation)[0]:,} rows"
     except ForgetlessError as error:
         return f"rows that cannot be counted: {error.message}"
+
+
+def _past(generations: GenerationServices, known: Generations) -> Iterator[str]:
+    """What the serving generation has of the past."""
+    try:
+        rows = f"{generations.beside.count(known.serving)[1]:,} rows"
+    except ForgetlessError as error:
+        rows = f"rows that cannot be counted: {error.message}"
+    job = None if known.past_is_filled else generations.upkeep.past_job()
+    if known.past_is_filled:
+        yield f"  its past versions, for as_of and known_at: {rows}"
+    else:
+        done = "sweep begins to fill them soon" if job is None else f"being filled: {_progress(job)}"
+        yield f"  its past versions, for as_of and known_at: {rows}, {done}"
 
 
 def _progress(job: BulkJob) -> str:

@@ -187,6 +187,7 @@ def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, 
         clock=SystemClock(),
         collection=stores.collection,
         recipe=stores.recipe,
+        past_is_filled=stores.known.past_is_filled,
     )
     if stores.absent:
         report = StoreReport(stores.collection, "nothing, because there is no ledger yet")

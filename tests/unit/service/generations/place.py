@@ -77,6 +77,11 @@ class Place:
         rows = () if index is None else index._rows
         return sorted(row.memory.text for row in rows if tenant in {None, row.memory.scope.tenant})
 
+    def past(self, one: Generation) -> list[str]:
+        """The texts of the rows of the past of a generation."""
+        index = self.indexes.get(one.collection)
+        return sorted({found.row.memory.text for found in index.past_rows()}) if index is not None else []
+
 
 def upkeep(serving: Serving) -> GenerationUpkeep:
     generations = serving().generations

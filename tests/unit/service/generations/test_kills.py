@@ -15,6 +15,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.runtime.serving import Serving
 from forgetless.service.generations import drain, fill
 from forgetless.service.generations.opened import OpenGeneration
+from forgetless.service.requests import UpdateRequest
 from tests.fakes.clock import FakeClock
 from tests.fakes.mortal_ledger import KilledError, MortalLedger
 from tests.unit.service.generations.place import NEW, OLD, Place, find, known, say, upkeep
@@ -33,7 +34,9 @@ _READS = frozenset(
         "document",
         "due_documents",
         "erasure_state",
+        "contents",
         "held",
+        "history",
         "list_range",
         "list_tenants",
         "open_erasures",
@@ -75,6 +78,8 @@ class _MortalIndex:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._index, name)
+        if name == "past":
+            return _MortalIndex(found, self._ledger)
         return found if name in _READS else self._ledger._mortal(found)
 
 
@@ -99,6 +104,8 @@ def test_whatever_call_it_dies_after_the_next_process_goes_on(tmp_path: Path, mo
         place = MortalPlace(cast("Ledger", mortal), clock, by_itself=False)
         first = place.process()
         ids = say(first, *TEXTS)
+        for id_ in ids[:2]:
+            first().changes.update(UpdateRequest("acme", id_, text="It was changed."))
         upkeep(first).begin(switching=True)
         mortal.calls, mortal.deadly, mortal.after = 0, deadly, True
         try:
@@ -116,8 +123,9 @@ def test_whatever_call_it_dies_after_the_next_process_goes_on(tmp_path: Path, mo
             following().sweep.sweep()
             clock.advance(60)
         assert known(following).serving == NEW
-        assert place.rows(NEW) == place.rows(OLD) == TEXTS[1:], f"it died after call {deadly}"
-        assert find(following, TEXTS[1])[0] == TEXTS[1]
+        assert place.rows(NEW) == place.rows(OLD) == ["It was changed.", *TEXTS[2:]], f"it died after call {deadly}"
+        assert place.past(NEW) == place.past(OLD) == [TEXTS[1]], f"it died after call {deadly}"
+        assert find(following, TEXTS[2])[0] == TEXTS[2]
         mortal.close()
         if not died:
             break

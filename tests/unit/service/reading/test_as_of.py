@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.errors import IndexUnavailableError, InvalidRequestError
 from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
@@ -126,11 +126,36 @@ def test_a_search_in_the_past_ranks_as_one_of_then_would_have(world: World) -> N
     assert searched(world, Moment(known_at=then), "coffee", threshold=0.99) == []
 
 
-def test_a_search_over_too_much_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forgetless.service.reading.as_of.MOST_SEARCHED", 3)
+def unfilled(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade is under way: the rows of the past are not filled yet."""
+    monkeypatch.setattr(world.services.as_of, "_past_is_filled", lambda: False)
+
+
+def test_while_the_past_is_filled_a_search_over_too_much_says_when_to_try_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forgetless.service.reading.unfilled_past.MOST_SEARCHED", 3)
     world.say(*TEXTS)
-    with pytest.raises(InvalidRequestError, match="narrow"):
-        searched(world, Moment(known_at=world.clock.now()))
+    now = Moment(known_at=world.clock.now())
+    assert len(searched(world, now)) == len(TEXTS)
+    unfilled(world, monkeypatch)
+    with pytest.raises(IndexUnavailableError, match="being filled after an upgrade") as caught:
+        searched(world, now)
+    assert caught.value.retry_after == 60
+
+
+def test_while_the_past_is_filled_a_search_finds_the_same_with_the_same_scores(
+    new_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, in_lisbon, in_berlin = moved(new_world)
+    world.say(*TEXTS)
+    moments = [Moment(in_lisbon), Moment(in_berlin), Moment(known_at=in_lisbon), Moment(known_at=world.clock.now())]
+    filled = [searched(world, moment, "where does she live") for moment in moments]
+    unfilled(world, monkeypatch)
+    for before, moment in zip(filled, moments, strict=True):
+        found = searched(world, moment, "where does she live")
+        assert [(id_, text) for id_, text, _ in found] == [(id_, text) for id_, text, _ in before]
+        assert [score for *_, score in found] == pytest.approx([score for *_, score in before], abs=1e-9)
 
 
 def test_a_search_with_too_costly_a_filter_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,10 +165,11 @@ def test_a_search_with_too_costly_a_filter_says_so(world: World, monkeypatch: py
         searched(world, Moment(known_at=world.clock.now()))
 
 
-def test_of_very_many_old_versions_the_best_by_words_are_embedded(
+def test_while_the_past_is_filled_the_best_old_versions_by_words_are_embedded(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forgetless.service.reading.as_of.MOST_EMBEDDED", 1)
+    monkeypatch.setattr("forgetless.service.reading.unfilled_past.MOST_EMBEDDED", 1)
+    unfilled(world, monkeypatch)
     ids = [one.id for one in world.say(*TEXTS).results]
     then = world.clock.now()
     world.clock.advance(1)

@@ -155,8 +155,8 @@ def list_few(
     world: World, monkeypatch: pytest.MonkeyPatch, near: dict[str, float], worded: dict[str, float]
 ) -> list[tuple[str, str]]:
     """Have each search list the best four of these rows; returns what is asked for besides, as it is asked for."""
-    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES", 4)
-    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES", 4)
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES_PER_RESULT", 1)
     asked: list[tuple[str, str]] = []
 
     def scored(name: str, ranked: list[Hit], keys: list[tuple[str, int]]) -> list[Hit]:
@@ -291,7 +291,7 @@ def test_a_query_that_the_embedder_refuses_is_searched_by_its_words_alone(world:
 
 
 def test_a_search_by_words_alone_looks_as_wide_as_it_needs_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES", 5)
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES", 5)
     world.say(*(f"poison number {place}" for place in range(12)))
     world.embedder.refuses = lambda text: "poison" in text
     assert len(world.find("poison", top_k=1)) == 1

@@ -34,6 +34,7 @@ __all__ = [
     "MCP_STATUS",
     "MCP_TOOL",
     "OAUTH_PATHS",
+    "OPEN_FILE",
     "OPEN_PATHS",
     "Caller",
     "CurrentCaller",
@@ -48,6 +49,8 @@ __all__ = [
 HEALTH_PATH = "/health"
 #: The console; its files are below it.
 CONSOLE_PATH = "/console"
+#: The name in the state of a request that says that its answer is a file of the console.
+OPEN_FILE = "open_file"
 OPEN_PATHS = frozenset({"/", HEALTH_PATH, "/docs", "/openapi.json", CONSOLE_PATH})
 #: The path of the Model Context Protocol.
 MCP_PATH = "/mcp"

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forgetless.api.access import requested_route
 from forgetless.api.audit import note_in_audit
 from forgetless.api.base_path import take_off_base_path
-from forgetless.api.caller import MCP_ROUTE, MCP_TOOL, key_of
+from forgetless.api.caller import MCP_ROUTE, MCP_TOOL, OPEN_FILE, key_of
 from forgetless.api.errors import answer_error
 from forgetless.api.named_ids import begin_named_ids
 from forgetless.api.routing import Runner
@@ -30,6 +30,8 @@ _RANKED_BY_WORDS = (RANKED_BY_HEADER.lower().encode(), b"words")
 _access = logging.getLogger("forgetless.access")
 #: Answers hold memories and keys: no cache may store them, and no browser may take them for something else.
 _PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+#: A file that holds nothing of any tenant may be stored, if each use asks whether it is still the same.
+_OPEN_FILE = ((b"cache-control", b"no-cache"), (b"x-content-type-options", b"nosniff"))
 _TRACE_HEADERS = frozenset({b"traceparent", b"x-amzn-trace-id"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -65,7 +67,7 @@ class RequestMiddleware:
                     (b"x-request-id", request_id.encode()),
                     (b"server-timing", timing.encode()),
                     *([_RANKED_BY_WORDS] if notes.ranked_by_words else []),
-                    *_PRIVATE,
+                    *(_OPEN_FILE if scope["state"].get(OPEN_FILE) else _PRIVATE),
                 ]
             await send(message)
 

@@ -55,6 +55,8 @@ class BulkKind(StrEnum):
     TENANT = "tenant"
     #: The filling of another generation of the index, for all tenants. Its record belongs to no tenant.
     FILL = "fill"
+    #: The filling of the collection of the past, for all tenants, after an upgrade. Its record belongs to no tenant.
+    PAST = "past"
     #: The worker of these two is a client, which sends or fetches one portion after the other. So they are never due.
     IMPORT = "import"
     EXPORT = "export"
@@ -164,11 +166,11 @@ class BulkJob:
 
     @property
     def lane(self) -> str:
-        """What only one job of a tenant at a time may use: one for all kinds but reindex, with four, and fill."""
+        """What only one job of a tenant at a time may use: one for all kinds but reindex, with four, fill and past."""
         if self.kind is BulkKind.REINDEX:
             return f"reindex-{int(self.request.get('range', 0)) % MOST_RANGES}"
-        if self.kind is BulkKind.FILL:
-            return "fill"
+        if self.kind in {BulkKind.FILL, BulkKind.PAST}:
+            return str(self.kind)
         return "any"
 
     def changed(self, at: str, **changes: Any) -> BulkJob:

@@ -117,6 +117,21 @@ class Generations:
     #: The collection that an operator went back from: it is not filled by itself again.
     declined: str = ""
     dropped: tuple[Dropped, ...] = ()
+    #: The collections of those generations that have all rows of the past, and the job that fills those of the serving
+    #: one.
+    past: tuple[str, ...] = ()
+    past_job: str = ""
+
+    @property
+    def past_is_filled(self) -> bool:
+        """Whether the serving generation has all rows of the past."""
+        return self.serving.collection in self.past
+
+    def with_past(self, collection: str) -> Generations | None:
+        """The record once a generation has all rows of the past; None if it knows that, or has no such generation."""
+        if collection in self.past or collection not in {one.collection for one in self.all}:
+            return None
+        return replace(self, past=(*self.past, collection))
 
     @property
     def all(self) -> tuple[Generation, ...]:
@@ -149,14 +164,15 @@ class Generations:
         """The record with a new generation to be filled; one that was beside the serving one is dropped."""
         alone = self.without_other(at)
         dropped = tuple(one for one in alone.dropped if one.generation.collection != generation.collection)
-        return Generations(
+        begun = Generations(
             self.serving, generation, Phase.SPREADING, since=at, job=job, switching=switching, dropped=dropped
         )
+        return self._keeping_past(begun, without=generation.collection)
 
     def switched(self, at: str) -> Generations:
         """The record after the other generation has begun to serve."""
         assert self.other is not None
-        return Generations(
+        following = Generations(
             self.other,
             self.serving,
             Phase.SETTLING,
@@ -165,17 +181,25 @@ class Generations:
             declined=self.declined,
             dropped=self.dropped,
         )
+        return self._keeping_past(following)
 
     def alone(self, generation: Generation, at: str) -> Generations:
         """The record with this generation alone; the collections of all others are dropped."""
         others = [Dropped(one, at) for one in self.all if one.collection != generation.collection]
         before = [one for one in self.dropped if one.generation.collection != generation.collection]
-        return Generations(generation, since=at, dropped=(*before, *others))
+        return self._keeping_past(Generations(generation, since=at, dropped=(*before, *others)))
 
     def without_other(self, at: str) -> Generations:
         """The record after the other generation was dropped."""
         gone = () if self.other is None else (Dropped(self.other, at),)
-        return Generations(self.serving, since=at, declined=self.declined, dropped=(*self.dropped, *gone))
+        alone = Generations(self.serving, since=at, declined=self.declined, dropped=(*self.dropped, *gone))
+        return self._keeping_past(alone)
+
+    def _keeping_past(self, following: Generations, *, without: str = "") -> Generations:
+        """The following record, with what this one knows of the past of generations that it still has."""
+        kept = {one.collection for one in following.all} - {without}
+        past = tuple(name for name in self.past if name in kept)
+        return replace(following, past=past, past_job=self.past_job)
 
     def body(self) -> dict[str, Any]:
         """The record as JSON."""
@@ -188,6 +212,7 @@ class Generations:
         known["serving"] = Generation.of(known["serving"])
         known["other"] = None if known.get("other") is None else Generation.of(known["other"])
         known["phase"] = Phase(known.get("phase", Phase.ALONE))
+        known["past"] = tuple(known.get("past", ()))
         known["dropped"] = tuple(
             Dropped(Generation.of(one["generation"]), one["at"]) for one in known.get("dropped", ())
         )

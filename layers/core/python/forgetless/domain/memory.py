@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 import uuid
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ __all__ = [
     "job_event_id",
     "line_event_id",
     "memory_id",
+    "random_place",
     "text_hash",
 ]
 
@@ -43,6 +45,11 @@ def text_hash(text: str) -> str:
 def memory_id(job_id: str, position: int) -> str:
     """The deterministic id of the memory at `position` of a job, so that a job that is done twice stores it once."""
     return str(uuid.uuid5(uuid.UUID(job_id), str(position)))
+
+
+def random_place() -> str:
+    """A random place among the ids of memories, from which a sample is read. `random.seed` repeats it."""
+    return str(uuid.UUID(int=random.getrandbits(128)))
 
 
 #: The prefix of event ids that are digests of an imported line. Such an id would confirm a guess at erased text.

@@ -78,13 +78,7 @@ class Recipe(Protocol):
         """The texts of which `combine` makes the vector: the memory's own, then those of its context, nearest first."""
 
     def row(self, told: Told) -> tuple[Words, int]:
-        """What `words` and `signals` give, for less than both cost."""
-
-    def words(self, told: Told) -> Words:
-        """The words of the memory's row."""
-
-    def signals(self, told: Told) -> int:
-        """What else of a memory counts in its score, as one number."""
+        """The words of the memory's row, and what else of it counts in its score, as one number."""
 
     def query_words(self, question: str) -> Words:
         """The words to search by; empty if the question has none."""

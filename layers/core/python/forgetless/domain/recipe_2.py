@@ -38,13 +38,7 @@ class Recipe2:
         return embedding_texts(told.own.text, [said.text for said in told.previous])
 
     def row(self, told: Told) -> tuple[str, int]:
-        return self.words(told), self.signals(told)
-
-    def words(self, told: Told) -> str:
-        return " ".join(index_words(_word_text(told.own.text, [said.text for said in told.previous])))
-
-    def signals(self, told: Told) -> int:
-        return 0
+        return " ".join(index_words(_word_text(told.own.text, [said.text for said in told.previous]))), 0
 
     def query_words(self, question: str) -> str:
         return " ".join(query_words(question))

@@ -15,9 +15,7 @@ from forgetless.domain.sparse_words import (
     RESERVED_ID,
     SparseVector,
     inner_product,
-    mass,
     query_vector,
-    row_vector,
     row_vector_and_mass,
 )
 
@@ -48,14 +46,6 @@ class Recipe3:
         own, names = _named(told)
         words, says = row_vector_and_mass(own, told.previous[-_WORDS_BEFORE:], told.following, names=names)
         return words, row_signals(own, mass=says, created_at=told.created_at).pack()
-
-    def words(self, told: Told) -> SparseVector:
-        own, names = _named(told)
-        return row_vector(own, told.previous[-_WORDS_BEFORE:], told.following, names=names)
-
-    def signals(self, told: Told) -> int:
-        own, names = _named(told)
-        return row_signals(own, mass=mass(own.text, names), created_at=told.created_at).pack()
 
     def query_words(self, question: str) -> SparseVector:
         return query_vector(question)

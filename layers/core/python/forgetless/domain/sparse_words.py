@@ -25,9 +25,7 @@ __all__ = [
     "SparseVector",
     "content_words",
     "inner_product",
-    "mass",
     "query_vector",
-    "row_vector",
     "row_vector_and_mass",
     "term_id",
 ]
@@ -63,18 +61,15 @@ def term_id(term: str) -> int:
     return 1 + crc32(term.encode()) % _IDS
 
 
-def row_vector(own: Said, previous: Sequence[Said], following: Said | None, *, names: Collection[str]) -> SparseVector:
-    """The words of a memory's row: its own, its neighbours' and its speaker's. Words of `names` stand for nobody.
-
-    `previous` are the messages before, the oldest first; three of them count, and only for a short text.
-    """
-    return row_vector_and_mass(own, previous, following, names=names)[0]
-
-
 def row_vector_and_mass(
     own: Said, previous: Sequence[Said], following: Said | None, *, names: Collection[str]
 ) -> tuple[SparseVector, float]:
-    """`row_vector`, and the `mass` of the memory's own text, whose words are read once for both."""
+    """The words of a memory's row, and its mass.
+
+    The words are its own, its neighbours' and its speaker's; those of `names` stand for nobody. `previous` are the
+    messages before, the oldest first; three of them count, and only for a short text. The mass says how much the
+    memory's own text says, from 0 to 1: m / (m + 40), where m sums up the weights of its words without `names`.
+    """
     without = _words_of(names)
     said_words = _without(terms(own.text), without)
     values = _saturated(said_words)
@@ -111,11 +106,6 @@ def query_vector(question: str) -> SparseVector:
 def inner_product(query: Mapping[int, float], row: Mapping[int, float]) -> float:
     """How much of the question's words the row has."""
     return sum(value * row[word] for word, value in query.items() if word in row)
-
-
-def mass(text: str, names: Collection[str]) -> float:
-    """How much a text says, from 0 to 1: m / (m + 40), where m sums up the weights of its words without `names`."""
-    return _mass(_without(terms(text), _words_of(names)))
 
 
 def content_words(text: str) -> list[str]:

@@ -3,6 +3,10 @@
 Every method may raise IndexUnavailableError, or IndexDamagedError when the index answers but cannot read its own data.
 Rows are immutable: their key is the memory id and version. Repeating an insert may leave duplicate rows. Callers that
 read hits ignore them (they deduplicate by memory id), and `drop` removes them.
+
+An index has two collections. The first holds the current versions of live memories. The second, `past`, holds the
+versions of memories that are not deleted which searches of the present must not meet: earlier ones, and all of a
+superseded memory.
 """
 
 from __future__ import annotations
@@ -13,9 +17,13 @@ from typing import Protocol
 
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.memory import Memory
+from forgetless.domain.moments import Moment, PastTimes
 from forgetless.domain.recipe import Words
 
-__all__ = ["Hit", "Index", "IndexRow", "RequestIndex"]
+__all__ = ["Content", "Hit", "Index", "IndexRow", "Key", "Past", "PastMark", "PastRow", "RequestIndex", "RequestPast"]
+
+#: The key of a row: the memory id and the version.
+Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,11 @@ class IndexRow:
     #: What else counts in its score. Searches return it unread.
     signals: int = 0
 
+    @property
+    def content(self) -> Content:
+        """All of it that the memory itself does not say."""
+        return Content(self.vector, self.words, self.signals)
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -40,17 +53,87 @@ class Hit:
     signals: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the recipe made of a version: all of its row that the memory itself does not say."""
+
+    vector: Sequence[float]
+    words: Words
+    signals: int = 0
+
+    def of(self, memory: Memory) -> IndexRow:
+        """The row of a version that has this content."""
+        return IndexRow(memory, self.vector, self.words, self.signals)
+
+
+@dataclass(frozen=True, slots=True)
+class PastMark:
+    """Of a row of the past: its times, and from how many messages of context it was made.
+
+    `made_with` is None if a writer moved it from the first collection, where rows do not say that. Within a version the
+    context only shrinks, so another number means that a message was erased whose words are still in the row.
+    """
+
+    times: PastTimes
+    made_with: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastRow:
+    """A row of the past."""
+
+    row: IndexRow
+    mark: PastMark
+
+
+class RequestPast(Protocol):
+    """What requests need from the collection of the past."""
+
+    def insert(self, rows: Sequence[PastRow]) -> None:
+        """As for the first collection."""
+
+    def drop(self, tenant: str, keys: Sequence[Key]) -> None:
+        """As for the first collection."""
+
+    def search_vector(
+        self, tenant: str, vector: Sequence[float], where: Filter, moment: Moment | None, limit: int
+    ) -> list[Hit]:
+        """As for the first collection, among the rows that may have held then (None: at any time)."""
+
+    def search_words(self, tenant: str, words: Words, where: Filter, moment: Moment | None, limit: int) -> list[Hit]:
+        """As for the first collection, among the rows that may have held then (None: at any time)."""
+
+    def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[Key]) -> list[Hit]:
+        """As for the first collection."""
+
+    def score_words(self, tenant: str, words: Words, keys: Sequence[Key]) -> list[Hit]:
+        """As for the first collection."""
+
+    def contents(self, tenant: str, keys: Sequence[Key]) -> dict[Key, Content]:
+        """The contents of those rows that exist."""
+
+    def held(self, tenant: str, keys: Sequence[Key]) -> dict[Key, PastMark]:
+        """Those of these rows that exist, with their marks."""
+
+
 class RequestIndex(Protocol):
-    """What requests need from a collection. A collection is for one embedding model, dimension and recipe."""
+    """What requests need from an index. An index is for one embedding model, dimension and recipe."""
+
+    @property
+    def past(self) -> RequestPast:
+        """The collection of the past."""
 
     def insert(self, rows: Sequence[IndexRow]) -> None:
         """Add rows; the next search sees them. Raises IndexRefusedError if at least one of them cannot be stored."""
 
-    def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
+    def drop(self, tenant: str, keys: Sequence[Key]) -> None:
         """Remove the rows with these (memory id, version) keys, including duplicates; unknown keys are ignored."""
 
     def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
-        """Remove the rows of each memory with older versions than the given one (all its rows if it is not live)."""
+        """Remove the rows of each memory with older versions than the given one (all its rows if it is not live).
+
+        Of a deleted memory, remove those of the past as well.
+        """
 
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
         """Up to `limit` rows by cosine, the best first. Rows that `where` excludes may be among them: filter again."""
@@ -66,26 +149,43 @@ class RequestIndex(Protocol):
         Only rows with a common word are found; empty `words` find nothing.
         """
 
-    def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
+    def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[Key]) -> list[Hit]:
         """The cosines of exactly these rows; rows that do not exist are left out."""
 
-    def score_words(self, tenant: str, words: Words, keys: Sequence[tuple[str, int]]) -> list[Hit]:
+    def score_words(self, tenant: str, words: Words, keys: Sequence[Key]) -> list[Hit]:
         """The scores of `search_words` of exactly these rows; rows without a common word may be left out."""
 
-    def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
-        """The vectors of those rows that exist, empty for a row without one. A change of metadata alone reuses them."""
+    def vectors(self, tenant: str, keys: Sequence[Key]) -> dict[Key, list[float]]:
+        """The vectors of those rows that exist, empty for a row without one."""
+
+    def contents(self, tenant: str, keys: Sequence[Key]) -> dict[Key, Content]:
+        """The contents of those rows that exist. A change of metadata alone reuses them."""
+
+
+class Past(RequestPast, Protocol):
+    """The whole port of the collection of the past."""
+
+    def count(self, tenant: str | None = None) -> int:
+        """As for the first collection."""
+
+    def keys(self, tenant: str, *, limit: int, beyond: str = "") -> list[Key]:
+        """As for the first collection."""
 
 
 class Index(RequestIndex, Protocol):
     """The whole port: also what concerns all rows of one or all tenants, for sweep, `check` and `reindex`."""
 
-    def drop_all(self, tenant: str | None = None) -> None:
-        """Remove every row of the tenant, or of all tenants."""
+    @property
+    def past(self) -> Past:
+        """The collection of the past."""
 
-    def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+    def drop_all(self, tenant: str | None = None) -> None:
+        """Remove every row of the tenant, or of all tenants, also those of the past."""
+
+    def held(self, tenant: str, keys: Sequence[Key]) -> set[Key]:
         """Those of these rows that exist."""
 
-    def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
+    def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[Key]:
         """Those of these rows that exist exactly as given and only once, so that writing them would change nothing."""
 
     def exists(self) -> bool:
@@ -94,7 +194,7 @@ class Index(RequestIndex, Protocol):
     def count(self, tenant: str | None = None) -> int:
         """The number of rows of the tenant (or of all tenants), including duplicates."""
 
-    def keys(self, tenant: str, *, limit: int, beyond: str = "") -> list[tuple[str, int]]:
+    def keys(self, tenant: str, *, limit: int, beyond: str = "") -> list[Key]:
         """Up to `limit` keys of the tenant's rows with memory ids from `beyond` on, in no order; for samples."""
 
     def ping(self) -> None:

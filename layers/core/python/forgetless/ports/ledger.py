@@ -189,6 +189,12 @@ class Maintenance(Protocol):
     def pending_tenants(self, *, limit: int) -> list[str]:
         """Up to `limit` tenants that have pending memories; the work does not grow with the number of memories."""
 
+    def mark_pending(self, memories: Sequence[Memory], *, at: str) -> None:
+        """Mark these memories as pending since `at`, because the index lacks something of them.
+
+        One that has another version or context by now, or is pending or set aside already, stays as it is.
+        """
+
     def mark_behind(self, memories: Sequence[Memory], *, at: str) -> None:
         """Note that the other generation of the index lacks these memories, since `at`; a later time postpones them.
 

@@ -14,6 +14,9 @@ __all__ = ["timed"]
 
 T = TypeVar("T")
 
+#: Attributes that are ports themselves.
+_PARTS = frozenset({"past"})
+
 
 def timed(part: str, port: T) -> T:
     """The same port, whose calls are recorded as time of `part`."""
@@ -30,6 +33,9 @@ class _Timed:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)
+        if name in _PARTS:
+            part = self.__dict__[name] = _Timed(self._part, found)
+            return part
         if not callable(found):
             return found
         method = self.__dict__[name] = _measured(self._part, found)

@@ -30,6 +30,7 @@ from forgetless.service.projects.settings import ProjectService
 from forgetless.service.reading.as_of import AsOfService
 from forgetless.service.reading.explain import ExplainService
 from forgetless.service.reading.lists import ReadService
+from forgetless.service.reading.retrieval import Retrieval
 from forgetless.service.reading.search import SearchService
 from forgetless.service.reading.views import AsOfView, PresentView, View
 from forgetless.service.transfer.schema_export import ExportService
@@ -77,6 +78,7 @@ class RequestServices:
         erasures: ScopeEraser,
         matching: MatchEraser,
         beside: Beside | None = None,
+        past_is_filled: Callable[[], bool] = lambda: True,
         cleanings: Callable[[], Sequence[Cleaning]],
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
@@ -131,11 +133,12 @@ class RequestServices:
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.as_of = AsOfService(
             ledger=ledger,
+            index=ports.index,
             indexer=indexer,
-            embedder=ports.embedder,
             recipe=ports.recipe,
-            names=names,
+            retrieval=Retrieval(embedder=ports.embedder, recipe=ports.recipe, names=names, pool=pool),
             clock=clock,
+            past_is_filled=past_is_filled,
         )
         self._present = PresentView(self.search, self.reads)
         self.changes = ChangeService(

@@ -155,6 +155,7 @@ class Services(RequestServices):
             llm_context=llm_context,
             matching=self._matching,
             beside=beside,
+            past_is_filled=self._past_is_filled,
             cleanings=self._cleanings.all,
         )
         self._llm_context = llm_context
@@ -192,7 +193,11 @@ class Services(RequestServices):
             BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
             BulkKind.RETENTION: ExpiredMemories(remover=remover),
             BulkKind.TENANT: self.tenant_deletions,
-            **({} if self.generations is None else {BulkKind.FILL: self.generations.work}),
+            **(
+                {}
+                if self.generations is None
+                else {BulkKind.FILL: self.generations.work, BulkKind.PAST: self.generations.past_work}
+            ),
         }
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works, retention=retention)
         self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
@@ -241,6 +246,10 @@ class Services(RequestServices):
         if self._ports.erasure_log is not None:
             self._ports.erasure_log.close()
 
+    def _past_is_filled(self) -> bool:
+        """Whether searches of the past find everything in the index. Without a record, there was nothing before."""
+        return self._kept is None or self._kept.mine.collection in self._kept.record.known().past
+
     def _new_limited(self, limits: KeyLimits) -> RequestServices:
         ports = self._ports
         limited = RequestPorts(
@@ -266,6 +275,7 @@ class Services(RequestServices):
             llm_context=self._llm_context,
             matching=self._matching.within(limits),
             beside=self._beside,
+            past_is_filled=self._past_is_filled,
             cleanings=self._cleanings.all,
         )
 

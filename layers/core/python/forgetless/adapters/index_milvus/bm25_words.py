@@ -45,6 +45,9 @@ class Bm25Words:
     def values(self, row: IndexRow) -> dict[str, Any]:
         return {"words": _cut(str(row.words))}
 
+    def read(self, row: Mapping[str, Any]) -> tuple[Words, int]:
+        return str(row["words"]), 0
+
     def is_same(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         return bool(one["words"] == other["words"])
 

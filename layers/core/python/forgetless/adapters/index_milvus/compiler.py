@@ -158,7 +158,14 @@ def _condition(field: Field, operator: Operator, value: Any, *, negated: bool) -
     has_column = field.name in KEYED or field.name in TIMES
     if has_column and operator in (Operator.EQ, Operator.IN, Operator.EXISTS):
         return _equality(field.name, operator, value, negated=negated)
-    return _LEFT_OUT
+    return _version(operator, value, negated=negated) if field.name == "version" else _LEFT_OUT
+
+
+def _version(operator: Operator, value: Any, *, negated: bool) -> _Part:
+    """Only our own filters name the version, and only its number."""
+    if operator is not Operator.EQ or not isinstance(value, int):
+        return _LEFT_OUT
+    return _Part(f"version {'!=' if negated else '=='} {value}")
 
 
 def _equality(name: str, operator: Operator, value: Any, *, negated: bool) -> _Part:

@@ -89,6 +89,7 @@ class Collection:
         dimensions: int,
         words: WordColumns,
         missing: frozenset[str],
+        past: bool = False,
         timeout_s: float,
     ) -> None:
         self._uri = uri
@@ -98,6 +99,7 @@ class Collection:
         self._dimensions = dimensions
         self._words = words
         self._missing = missing
+        self._past = past
         self._timeout_s = timeout_s
         # Without any field named, 3.2.2 sends whole rows with vectors.
         self._shown = words.shown or ("pk",)
@@ -222,6 +224,7 @@ class Collection:
                 dimensions=self._dimensions,
                 words=self._words,
                 missing=self._missing,
+                past=self._past,
                 timeout_s=self._timeout_s,
             )
             self._flushes = _must_be_flushed(client, self._uri, timeout_s=self._timeout_s)

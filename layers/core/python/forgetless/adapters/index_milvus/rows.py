@@ -10,6 +10,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from forgetless.adapters.index_milvus.word_columns import WordColumns
@@ -17,18 +18,23 @@ from forgetless.domain.errors import IndexRefusedError
 from forgetless.domain.limits import INT64, MAX_MEMORY_ID_BYTES
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import FIELDS, Kind
+from forgetless.domain.moments import PastTimes
 from forgetless.domain.recipe import is_same_vector
 from forgetless.domain.scope import SCOPE_IDS
-from forgetless.ports.index import IndexRow
+from forgetless.ports.index import IndexRow, PastMark
 
 __all__ = [
     "COMPARED",
     "KEYED",
+    "MADE_WITH",
     "MAX_KEY_BYTES",
+    "PAST_TIMES",
     "TIMES",
     "is_literal",
     "is_same_row",
     "key_text",
+    "mark_of",
+    "past_columns",
     "pk_of",
     "row_of",
     "split_pk",
@@ -54,6 +60,12 @@ COMPARED = (
     "complete",
     "dense",
 )
+
+#: The further columns of the past: the times of PastTimes, and from how many messages of context the row was made.
+PAST_TIMES = tuple(field.name for field in fields(PastTimes))
+MADE_WITH = "made_with"
+#: Its value where that is not known.
+_MOVED = -1
 
 #: Longer ids are stored as a digest, because a VARCHAR has a maximum length. A memory's own id must fit.
 MAX_KEY_BYTES = MAX_MEMORY_ID_BYTES
@@ -109,6 +121,17 @@ def row_of(row: IndexRow, words: WordColumns) -> dict[str, Any]:
         "dense": list(row.vector),
         **words.values(row),
     }
+
+
+def past_columns(mark: PastMark) -> dict[str, Any]:
+    """What a row of the past holds besides."""
+    return {**asdict(mark.times), MADE_WITH: _MOVED if mark.made_with is None else mark.made_with}
+
+
+def mark_of(row: Mapping[str, Any]) -> PastMark:
+    """The mark in the columns of such a row."""
+    made_with = int(row[MADE_WITH])
+    return PastMark(PastTimes(**{name: row[name] for name in PAST_TIMES}), None if made_with == _MOVED else made_with)
 
 
 def is_same_row(one: Mapping[str, Any], other: Mapping[str, Any], words: WordColumns) -> bool:

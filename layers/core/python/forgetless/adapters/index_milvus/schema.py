@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from forgetless.adapters.index_milvus.rows import KEYED, MAX_CATEGORIES, MAX_KEY_BYTES, TIMES
+from forgetless.adapters.index_milvus.rows import KEYED, MADE_WITH, MAX_CATEGORIES, MAX_KEY_BYTES, PAST_TIMES, TIMES
 from forgetless.adapters.index_milvus.word_columns import SPARSE, WordColumns
 from forgetless.domain.errors import IndexDamagedError
 
@@ -16,16 +16,23 @@ _PK_BYTES = MAX_KEY_BYTES + 40
 
 
 def prepare_collection(
-    client: Any, name: str, *, dimensions: int, words: WordColumns, missing: frozenset[str], timeout_s: float
+    client: Any,
+    name: str,
+    *,
+    dimensions: int,
+    words: WordColumns,
+    missing: frozenset[str],
+    past: bool = False,
+    timeout_s: float,
 ) -> dict[str, int]:
     """Make sure that the collection exists, without the `missing` columns, has its indexes and is loaded.
 
-    Returns Milvus' types of the columns.
+    With `past`, it has the columns of the past as well. Returns Milvus' types of the columns.
 
     Other processes may be doing the same now, or may have stopped halfway. Raises IndexDamagedError when the
     collection exists with other fields than ours, because no row could be written to it.
     """
-    schema = _schema(client, dimensions, words, missing)
+    schema = _schema(client, dimensions, words, missing, past=past)
     if client.has_collection(name, timeout=timeout_s):
         _check_fields(client.describe_collection(name, timeout=timeout_s), schema.to_dict())
     else:
@@ -79,7 +86,9 @@ def _unless_done(create: Callable[[], object], is_done: Callable[[], bool]) -> N
             raise
 
 
-def _schema(client: Any, dimensions: int, words: WordColumns, missing: frozenset[str] = frozenset()) -> Any:
+def _schema(
+    client: Any, dimensions: int, words: WordColumns, missing: frozenset[str] = frozenset(), *, past: bool = False
+) -> Any:
     from pymilvus import DataType  # noqa: PLC0415
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -98,6 +107,10 @@ def _schema(client: Any, dimensions: int, words: WordColumns, missing: frozenset
     )
     schema.add_field("metadata", DataType.JSON)
     schema.add_field("complete", DataType.BOOL)
+    for field in PAST_TIMES if past else ():
+        schema.add_field(field, DataType.VARCHAR, max_length=MAX_KEY_BYTES)
+    if past:
+        schema.add_field(MADE_WITH, DataType.INT64)
     schema.add_field("dense", DataType.FLOAT_VECTOR, dim=dimensions)
     words.add_fields(schema)
     return schema

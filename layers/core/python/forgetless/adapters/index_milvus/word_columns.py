@@ -42,6 +42,9 @@ class WordColumns(Protocol):
     def values(self, row: IndexRow) -> dict[str, Any]:
         """What a row holds in the columns."""
 
+    def read(self, row: Mapping[str, Any]) -> tuple[Words, int]:
+        """The words and the signals of a row that was read."""
+
     def is_same(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         """Whether the columns of two rows, read or to be written, hold the same."""
 
@@ -66,6 +69,9 @@ class WeightedWords:
 
     def values(self, row: IndexRow) -> dict[str, Any]:
         return {"signals": row.signals, SPARSE: _weights(row.words)}
+
+    def read(self, row: Mapping[str, Any]) -> tuple[Words, int]:
+        return {int(term): float(weight) for term, weight in row[SPARSE].items()}, int(row["signals"])
 
     def is_same(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         mine, theirs = one[SPARSE], other[SPARSE]

@@ -48,6 +48,10 @@ class PendingStore(Store):
     def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
         return self._oldest(BEHIND, iter([item_keys.part(tenant)]), before, limit)
 
+    def mark_pending(self, memories: Sequence[Memory], *, at: str) -> None:
+        for portion in portions(memories, _PORTION):
+            self._units.run(partial(_pending, memories=portion, at=at))
+
     def mark_behind(self, memories: Sequence[Memory], *, at: str) -> None:
         for portion in portions(memories, _PORTION):
             self._units.run(partial(_behind, memories=portion, at=at))
@@ -149,6 +153,12 @@ def _current(unit: Unit, memories: Sequence[Memory]) -> Iterator[tuple[Memory, K
         head = unit.get(key)
         same = head is not None and (head["version"], head["context_size"]) == (memory.version, len(memory.context))
         yield memory, key, head if same else None
+
+
+def _pending(unit: Unit, memories: Sequence[Memory], at: str) -> None:
+    for memory, key, head in _current(unit, memories):
+        if head is not None and not append.waits(head):
+            unit.put(key, append.mark_pending(head, memory, at))
 
 
 def _behind(unit: Unit, memories: Sequence[Memory], at: str) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-import uuid
 from collections.abc import Callable, Iterator
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
 from forgetless.adapters.ledger_sqlite import totals
 from forgetless.adapters.ledger_sqlite.connections import Store
-from forgetless.domain.memory import Memory
+from forgetless.domain.memory import Memory, random_place
 from forgetless.ports.ledger import Faults, Tally
 
 __all__ = ["InspectionStore", "counts_of"]
@@ -103,7 +102,7 @@ class InspectionStore(Store):
         def look(db: sqlite3.Connection) -> list[tuple[bytes]]:
             rows = db.execute(_BY_AGE.format("ASC"), (owner, part)).fetchall()
             rows += db.execute(_BY_AGE.format("DESC"), (owner, part)).fetchall()
-            return rows + db.execute(_BEYOND, (owner, to_blob(str(uuid.uuid4())), limit)).fetchall()
+            return rows + db.execute(_BEYOND, (owner, to_blob(random_place()), limit)).fetchall()
 
         memories = [load_memory(tenant, body) for (body,) in self._connections.read(look)]
         return list({memory.id: memory for memory in memories}.values())[:limit]

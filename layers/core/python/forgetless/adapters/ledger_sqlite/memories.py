@@ -51,6 +51,7 @@ _MARK_INDEXED = (
     f" WHERE {_KEY} AND (pending_since IS NOT NULL OR aside_since IS NOT NULL) AND (?5 IS NULL OR pending_since = ?5)"
 )
 _MARK_BEHIND = f"UPDATE memories SET behind_since = ?5 WHERE {_KEY}"  # noqa: S608 - our own names
+_MARK_PENDING = f"UPDATE memories SET pending_since = ?5 WHERE {_KEY} AND pending_since IS NULL AND aside_since IS NULL"  # noqa: S608
 _MARK_CAUGHT_UP = f"UPDATE memories SET behind_since = NULL WHERE {_KEY}"  # noqa: S608 - our own names
 #: What the other generation lacks and the serving one has, the oldest first.
 BEHIND = (
@@ -208,6 +209,11 @@ class MemoryStore(Store):
             if last is None:
                 return count
             after = last
+
+    def mark_pending(self, memories: Sequence[Memory], *, at: str) -> None:
+        if memories:
+            rows = [(*_key_of(memory), at) for memory in memories]
+            self._connections.write(lambda db: db.executemany(_MARK_PENDING, rows), durable=True)
 
     def mark_behind(self, memories: Sequence[Memory], *, at: str) -> None:
         if memories:

@@ -7,6 +7,7 @@ not read, the console cannot show.
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from forgetless.api.caller import CONSOLE_PATH
+from forgetless.api.caller import CONSOLE_PATH, OPEN_FILE
 from forgetless.domain.errors import NotFoundError
 
 __all__ = ["console_routes"]
@@ -58,21 +59,27 @@ def console_routes() -> list[Route]:
 
 
 def _page(request: Request) -> Response:
-    del request
-    return _answer("index.html")
+    return _answer(request, "index.html")
 
 
 def _asset(request: Request) -> Response:
     name = request.path_params["name"]
     # Relative, because a base path may precede it.
-    return _answer(name) if name else RedirectResponse("../console")
+    return _answer(request, name) if name else RedirectResponse("../console")
 
 
-def _answer(name: str) -> Response:
+def _answer(request: Request, name: str) -> Response:
+    """The file, or 304 if the browser has it already."""
     if name not in _assets():
         raise NotFoundError(f"the console has no file {name!r}; the console itself is at {CONSOLE_PATH}")
     path = _assets()[name]
-    return Response(_content(path), media_type=_TYPES[path.suffix], headers=_HEADERS)
+    content, tag = _content(path)
+    setattr(request.state, OPEN_FILE, True)
+    headers = {**_HEADERS, "etag": tag}
+    known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    if known & {tag, "*"}:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=_TYPES[path.suffix], headers=headers)
 
 
 @cache
@@ -82,5 +89,7 @@ def _assets() -> dict[str, Path]:
 
 
 @cache
-def _content(path: Path) -> bytes:
-    return path.read_bytes()
+def _content(path: Path) -> tuple[bytes, str]:
+    """What is in the file, and its entity tag."""
+    content = path.read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'

@@ -108,6 +108,9 @@ class HidingOperatorLedger(HidingLedger):
     def pending_tenants(self, *, limit: int) -> list[str]:
         return self.whole.pending_tenants(limit=limit)
 
+    def mark_pending(self, memories: Sequence[Memory], *, at: str) -> None:
+        self.whole.mark_pending(memories, at=at)
+
     def mark_behind(self, memories: Sequence[Memory], *, at: str) -> None:
         self.whole.mark_behind(memories, at=at)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forgetless.domain.memory import Memory, Message, MessageRef
+from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger, Refusal
@@ -24,6 +24,12 @@ class BehindLedger:
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return self._ledger.read(tenant, ids)
+
+    def history(self, tenant: str, memory_id: str) -> list[Event]:
+        return self._ledger.history(tenant, memory_id)
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        return self._ledger.superseded_ids(tenant, memory_id, limit=limit)
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         return self._ledger.read_messages(tenant, refs)

@@ -49,9 +49,10 @@ class OtherGenerations:
         found = [*known.all, *(one.generation for one in known.dropped)]
         return [self._openings.of(one).index for one in found if one.collection != self._mine]
 
-    def count(self, generation: Generation) -> int:
-        """The number of rows of a generation; raises IndexUnavailableError."""
-        return self._openings.of(generation).index.count()
+    def count(self, generation: Generation) -> tuple[int, int]:
+        """The numbers of rows of a generation, of the present and of the past; raises IndexUnavailableError."""
+        index = self._openings.of(generation).index
+        return index.count(), index.past.count()
 
     def follow(self, memories: Sequence[Memory]) -> None:
         others = self._others()
@@ -65,7 +66,8 @@ class OtherGenerations:
                 if known.written_to or (late and serves):
                     self.bring(generation, memories, serves=serves)
                 else:
-                    self._drop(generation, [memory for memory in memories if not memory.live])
+                    # The row of a superseded memory stays until the drain moves it to the past.
+                    self._drop(generation, [memory for memory in memories if memory.deleted])
             except ForgetlessError as error:  # they stay behind, and are brought later
                 more = {"collection": generation.collection, "reason": error.message}
                 _logger.warning("another generation of the index is behind", extra=more)

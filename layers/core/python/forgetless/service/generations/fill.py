@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from forgetless.domain.bulk_jobs import MOST_RANGES, BulkJob, Progress
+from forgetless.domain.bulk_jobs import BulkJob, Progress
 from forgetless.domain.errors import DependencyError
 from forgetless.domain.generations import KNOWN_S, Generations, Phase
 from forgetless.domain.memory import Memory
@@ -29,12 +29,13 @@ from forgetless.service.generations.beside import OtherGenerations
 from forgetless.service.generations.drain import Drain
 from forgetless.service.generations.opened import Openings
 from forgetless.service.generations.record import GenerationRecord
+from forgetless.service.generations.walk import Walk, lacking_past
 from forgetless.service.jobs.bulk import has_moved
 
 __all__ = ["FillWork"]
 
-#: How many memories are marked at once, and how many tenants are read at once.
-PAGE, _TENANTS = 500, 100
+#: How many memories are marked at once.
+PAGE = 500
 #: The most set-aside memories that are tried in the new generation.
 _ASIDE = 1000
 #: A switch that is not done after so long is given up: until then, every write takes longer.
@@ -102,41 +103,33 @@ class FillWork:
         progress = replace(_at(cursor, job), done=job.done + drained.brought, set_aside=job.set_aside + drained.refused)
         if drained.ended:
             self._bring_set_aside(known)
+            filled = known.other.collection if known.other is not None else ""
+            self._record.change(lambda held: held.with_past(filled))
             self._enter(job, Phase.FILLING, Phase.READY)
         return progress
 
     def _mark(self, job: BulkJob, known: Generations, cursor: Mapping[str, Any], deadline: float) -> dict[str, Any]:
         """Mark those of the next memories as behind that the other generation lacks; returns the place after them."""
-        tenants, page = list(cursor.get("tenants", ())), cursor.get("page")
-        number, after = int(cursor.get("range", 0)), cursor.get("after")
-        first = "tenants" not in cursor
-        stopped = self._stopped(job, deadline)
-        while True:
-            if not tenants and not first and page is None:
-                return {"step": "bring"}
-            if not tenants:
-                tenants, page = self._ledger.list_tenants(limit=_TENANTS, cursor=page)
-                first, number, after = False, 0, None
-                continue
-            found = self._ledger.list_range(tenants[0], number, limit=PAGE, cursor=after)
-            self._ledger.mark_behind(self._lacking(known, found.items), at=self._clock.now())
-            after = found.cursor
-            if after is None:
-                number += 1
-            if number == MOST_RANGES:
-                tenants, number = tenants[1:], 0
+        walk, stopped = Walk.of(cursor), self._stopped(job, deadline)
+        while not walk.ended:
+            walk, memories = walk.step(self._ledger, limit=PAGE)
+            self._ledger.mark_behind(self._lacking(known, memories), at=self._clock.now())
             if stopped():
-                return {"step": "mark", "tenants": tenants, "page": page, "range": number, "after": after}
+                return {"step": "mark", **walk.cursor()}
+        return {"step": "bring"}
 
     def _lacking(self, known: Generations, memories: Sequence[Memory]) -> list[Memory]:
-        """The live ones of these memories of one tenant that the other generation does not hold."""
+        """Those of these memories of one tenant that the other generation does not hold, or not with their past."""
         assert known.other is not None
-        live = [memory for memory in memories if memory.live]
-        if not live:
-            return []
-        index, keys = self._openings.of(known.other).index, [(memory.id, memory.version) for memory in live]
-        held = index.held(live[0].scope.tenant, keys)
-        return [memory for memory, key in zip(live, keys, strict=True) if key not in held]
+        index = self._openings.of(known.other).index
+        keys = [(memory.id, memory.version) for memory in memories if memory.live]
+        held = index.held(memories[0].scope.tenant, keys) if keys else set()
+        without_past = {memory.id for memory in lacking_past(index, memories)}
+        return [
+            memory
+            for memory in memories
+            if memory.id in without_past or (memory.live and (memory.id, memory.version) not in held)
+        ]
 
     def _bring_set_aside(self, known: Generations) -> None:
         """Try what embedder or index of the serving generation refuse: those of the new one may take it."""

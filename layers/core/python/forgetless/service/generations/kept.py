@@ -13,6 +13,7 @@ from forgetless.service.generations.beside import OtherGenerations
 from forgetless.service.generations.drain import Drain
 from forgetless.service.generations.fill import FillWork
 from forgetless.service.generations.opened import Openings
+from forgetless.service.generations.past_fill import PastFillWork
 from forgetless.service.generations.record import GenerationRecord
 from forgetless.service.generations.upkeep import GenerationUpkeep, UpkeepRules
 from forgetless.service.jobs.bulk import BulkService
@@ -51,6 +52,7 @@ class GenerationServices:
             check=self.check,
             clock=clock,
         )
+        self.past_work = PastFillWork(ledger=ledger, record=record, openings=openings, beside=self.beside, clock=clock)
         self.upkeep = GenerationUpkeep(
             record=record, openings=openings, bulk=starts, drain=drain, rules=kept.rules, clock=clock
         )

@@ -140,6 +140,7 @@ class GenerationUpkeep:
             self._drop_rows()
         wanted = self.rules.wanted.collection
         self.record.keep()
+        self._fill_past(known)
         if self.rules.by_itself and known.lacks(wanted):
             known = self.begin(switching=True)
             _logger.warning("another generation of the index is being filled", extra={"collection": wanted})
@@ -192,6 +193,25 @@ class GenerationUpkeep:
         if job is None:
             self._bulk.start(_NOBODY, BulkKind.FILL, {}, job_id=known.job)
         return known
+
+    def _fill_past(self, known: Generations) -> None:
+        """Make sure that a job fills the rows of the past of the serving generation, if they are not all there."""
+        seen = known.past_job
+        if known.past_is_filled or ((job := self._bulk.job(_NOBODY, seen)) is not None and not job.finished):
+            return
+        following = str(uuid.uuid4())
+        known = self.record.change(
+            lambda held: (
+                replace(held, past_job=following) if held.past_job == seen and not held.past_is_filled else None
+            )
+        )
+        if known.past_job == following:
+            self._bulk.start(_NOBODY, BulkKind.PAST, {}, job_id=following)
+
+    def past_job(self) -> BulkJob | None:
+        """The job that fills the rows of the past, or did so last."""
+        known = self.record.now()
+        return self._bulk.job(_NOBODY, known.past_job) if known.past_job else None
 
     def _drop_rows(self) -> None:
         """Drop the collections of dropped generations, again and again until nobody can make them anew."""

@@ -95,9 +95,13 @@ class Reindexer:
         return aside
 
     def _refresh(self, memories: Sequence[Memory], *, refused: dict[str, str], with_context: bool = True) -> None:
+        # Nothing of a deleted memory waits for an embedder.
+        for tenant, gone in by_tenant(memory for memory in memories if memory.deleted).items():
+            self._index.drop_older(tenant, gone)
         live = [memory for memory in memories if memory.live]
         rows = self._indexer.rows(live, self._indexer.context_messages(live) if with_context else {}, refused=refused)
-        for tenant, portion in by_tenant(memories).items():
+        self._indexer.past.refresh(memories)
+        for tenant, portion in by_tenant(memory for memory in memories if not memory.deleted).items():
             self._index.drop_older(tenant, portion)
         if wrong := self._without_the_unchanged(rows):
             for tenant, portion in by_tenant(row.memory for row in wrong).items():

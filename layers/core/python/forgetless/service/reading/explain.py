@@ -22,15 +22,8 @@ from forgetless.ports.index import Hit, RequestIndex
 from forgetless.ports.request_ledger import MemoryStore
 from forgetless.service.candidates import Candidate, Candidates
 from forgetless.service.known_names import KnownNames
-from forgetless.service.reading.search import (
-    CANDIDATES,
-    asked_text,
-    is_shown,
-    query_vector,
-    score_details,
-    scorer_for,
-    unexpired,
-)
+from forgetless.service.reading.retrieval import CANDIDATES, asked_text, query_vector, score_details, scorer_for
+from forgetless.service.reading.search import is_shown, unexpired
 from forgetless.service.requests import ScoreDetails, SearchRequest
 
 __all__ = ["ExplainService", "Explanation", "Step"]

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.cursors import time_place, to_cursor
-from forgetless.domain.jobs import Job
+from forgetless.domain.jobs import Job, JobState
 from forgetless.ports.request_ledger import RequestLedger
 
-__all__ = ["AnyJob", "after_any_job", "any_jobs", "count_any_jobs"]
+__all__ = ["ADD", "AnyJob", "JobChoice", "after_any_job", "any_jobs", "count_any_jobs"]
 
 AnyJob = Job | BulkJob
 
+#: The kind of an add, beside those of bulk jobs.
+ADD = "add"
+
 #: At most this many bulk jobs are counted: a tenant has few of them.
 _COUNTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class JobChoice:
+    """Which jobs are wanted: those in one state, or of one kind, which is `ADD` or that of a bulk job."""
+
+    state: JobState | None = None
+    kind: str | None = None
+
+    def allows(self, job: AnyJob) -> bool:
+        """Whether the job is wanted."""
+        kind = ADD if isinstance(job, Job) else job.kind
+        return self.state in {None, job.state} and self.kind in {None, kind}
 
 
 def any_jobs(

@@ -21,7 +21,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, RequestLedger
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
-from forgetless.service.reading.job_lists import AnyJob, after_any_job, any_jobs, count_any_jobs
+from forgetless.service.reading.job_lists import AnyJob, JobChoice, after_any_job, any_jobs, count_any_jobs
 from forgetless.service.reading.search import unexpired
 from forgetless.service.requests import Count, HistoryItem, PageOf, PageRequest
 
@@ -156,14 +156,21 @@ class ReadService:
         number: int | None = 1,
         cursor: str | None = None,
         asker: str = "",
+        choice: JobChoice | None = None,
         weigh: Callable[[AnyJob], float] | None = None,
     ) -> PageOf[AnyJob]:
-        """One page of the tenant's adds and bulk jobs, newest first, and the number of all."""
-        chunk = chunk_of(size)
+        """One page of the tenant's adds and bulk jobs, newest first, and the number of all.
+
+        With a choice, at most SCANNED_ROWS jobs are looked at, and the number counts only those that were found.
+        """
+        chunk = chunk_of(size) if choice is None else MOST_READ
         rows = all_rows(lambda place: any_jobs(self._ledger, tenant, limit=chunk, cursor=place), after_any_job, chunk)
+        ask = PageAsk(tenant, ("jobs", asker, *filter(None, [choice])), size, number, cursor)
+        if choice is not None:
+            chosen = partial(_chosen, rows, choice)
+            return self._pager.page(ask, Source(chosen, itself, counts=False, weigh=weigh, most=SCANNED_ROWS))
         known = count_any_jobs(self._ledger, tenant, limit=SCANNED_ROWS)
         count = None if known is None else Count(min(known, SCANNED_ROWS), exact=known <= SCANNED_ROWS)
-        ask = PageAsk(tenant, ("jobs", asker), size, number, cursor)
         return self._pager.page(ask, Source(rows, itself, count, weigh=weigh))
 
     def job(self, tenant: str, job_id: str) -> Job | None:
@@ -179,6 +186,14 @@ class ReadService:
         if next_try is None or later(next_try, JOB_S + LEASE_MARGIN_S) <= self._clock.now():
             return None
         return next_try
+
+
+def _chosen(
+    rows: Callable[[str | None], Iterator[tuple[str, AnyJob | None]]], choice: JobChoice, cursor: str | None
+) -> Iterator[tuple[str, AnyJob | None]]:
+    """The rows, without the jobs that are not wanted."""
+    for place, job in rows(cursor):
+        yield place, job if job is not None and choice.allows(job) else None
 
 
 def rows_of(ledger: RequestLedger, request: PageRequest, cursor: str | None) -> Iterator[Row]:

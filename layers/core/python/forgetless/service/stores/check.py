@@ -40,8 +40,17 @@ class StoreCheck:
     """Compares one collection with the ledger."""
 
     def __init__(
-        self, *, ledger: Ledger, index: Index, clock: Clock, collection: str, recipe: Recipe = CURRENT
+        self,
+        *,
+        ledger: Ledger,
+        index: Index,
+        clock: Clock,
+        collection: str,
+        recipe: Recipe = CURRENT,
+        past_is_filled: bool = False,
     ) -> None:
+        """`past_is_filled` says whether the index should have all rows of the past; after an upgrade, it does later."""
+        self._past_is_filled = past_is_filled
         self._ledger = ledger
         self._index = index
         self._recipe = recipe
@@ -148,7 +157,7 @@ class StoreCheck:
             return counted, []
         sampled, missing = self._samples.missing(tenant, limit)
         rows, stray = self._samples.stray(tenant, limit)
-        findings = list(self._probed(tenant))
+        findings = [*self._probed(tenant), *self._sampled_past(tenant, limit)]
         if missing:
             text = f"{len(missing)} of {sampled} sampled memories of tenant {tenant!r} are not in the index"
             findings.append(Finding(Verdict.INDEX, f"{text}, such as {missing[0][0]}", REINDEX))
@@ -157,6 +166,16 @@ class StoreCheck:
             findings.append(Finding(Verdict.INDEX, f"{text}, such as {stray[0][0]} version {stray[0][1]}", AFRESH))
         report = replace(counted, sampled=sampled, missing=len(missing), sampled_rows=rows, stray=len(stray))
         return report, findings
+
+    def _sampled_past(self, tenant: str, limit: int) -> Iterator[Finding]:
+        sampled, missing = self._samples.missing_past(tenant, limit) if self._past_is_filled else (0, [])
+        rows, stray = self._samples.stray_past(tenant, limit)
+        if missing:
+            text = f"{len(missing)} of {sampled} sampled changed memories of tenant {tenant!r} lack past versions"
+            yield Finding(Verdict.INDEX, f"in the index, {text}, such as {missing[0][0]}", REINDEX)
+        if stray:
+            text = f"{len(stray)} of {rows} sampled past rows of tenant {tenant!r} are of no memory in the ledger"
+            yield Finding(Verdict.INDEX, f"{text}, such as {stray[0][0]} version {stray[0][1]}", AFRESH)
 
     def _probed(self, tenant: str) -> Iterator[Finding]:
         """Search by meaning and by words for a memory that the index holds; report a search that finds nothing."""

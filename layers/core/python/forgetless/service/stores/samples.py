@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Iterable
 
-from forgetless.domain.memory import Memory
+from forgetless.domain.memory import Memory, random_place
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -47,7 +47,7 @@ class Samples:
         half = max(1, limit // 2)
         rows = {
             *self._index.keys(tenant, limit=half),
-            *self._index.keys(tenant, limit=half, beyond=str(uuid.uuid4())),
+            *self._index.keys(tenant, limit=half, beyond=random_place()),
         }
         live = self._live(self._whole, tenant, sorted(rows))
         suspects = sorted(rows - live)
@@ -57,6 +57,38 @@ class Samples:
         late = [key for key in suspects if key[0] not in pending]
         still = self._index.held(tenant, late)
         return len(rows), sorted(still - self._live(self._whole, tenant, sorted(still)))
+
+    def missing_past(self, tenant: str, limit: int) -> tuple[int, list[Key]]:
+        """Samples of up to `limit` live memories; wrong are those whose version before the current one has no row."""
+        sample = [memory for memory in self._ledger.sample(tenant, limit=limit) if memory.version > 1]
+        keys = [(memory.id, memory.version - 1) for memory in sample]
+        held = self._index.past.held(tenant, keys) if keys else {}
+        lacking = [_key(memory) for memory, key in zip(sample, keys, strict=True) if key not in held]
+        waiting = self._pending(tenant) if lacking else set()
+        if waiting is None:
+            return len(keys), []
+        there = self._live(self._ledger, tenant, [key for key in lacking if key[0] not in waiting])
+        again = self._index.past.held(tenant, [(id_, version - 1) for id_, version in there]) if there else {}
+        return len(keys), sorted(key for key in there if (key[0], key[1] - 1) not in again)
+
+    def stray_past(self, tenant: str, limit: int) -> tuple[int, list[Key]]:
+        """Samples of up to `limit` rows of the past; wrong are those whose memory is deleted or has no such version."""
+        half = max(1, limit // 2)
+        past = self._index.past
+        rows = {*past.keys(tenant, limit=half), *past.keys(tenant, limit=half, beyond=random_place())}
+        suspects = sorted(rows - self._versions(tenant, rows))
+        waiting = self._pending(tenant) if suspects else set()
+        if waiting is None:
+            return 0, []
+        still = set(past.held(tenant, [key for key in suspects if key[0] not in waiting]))
+        return len(rows), sorted(still - self._versions(tenant, still))
+
+    def _versions(self, tenant: str, keys: Iterable[Key]) -> set[Key]:
+        """Those of these keys that are versions of memories which are not deleted."""
+        keys = set(keys)
+        found = self._whole.read(tenant, sorted({id_ for id_, _ in keys}))
+        there = {id_: memory for id_, memory in found.items() if not memory.deleted}
+        return {(id_, version) for id_, version in keys if id_ in there and version <= there[id_].version}
 
     def _surely(self, tenant: str, suspects: list[Key]) -> list[Key]:
         pending = self._pending(tenant) if suspects else set()

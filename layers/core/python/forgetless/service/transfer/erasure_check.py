@@ -118,7 +118,7 @@ class ErasureCheck:
             "bulk jobs": len(self._ledger.documents(name, BULK_JOB, limit=_PAGE)[0]),
             "numbers of erasures": int(state.last > 0),
         }
-        rows = sum(index.count(name) for index, _ in self._indexes)
+        rows = sum(index.count(name) + index.past.count(name) for index, _ in self._indexes)
         return [*(_counted("ledger", count, what) for what, count in counts.items()), _counted("index", rows, "rows")]
 
     def _logged(self, tenant: str) -> Iterator[LoggedErasure]:
@@ -180,7 +180,9 @@ class ErasureCheck:
         rows = 0
         for index, dimensions in self._indexes:
             vector = [1.0] + [0.0] * (dimensions - 1)
-            hits = index.search_vector(erased.tenant, vector, all_ids(erased.ids), _ROWS)
+            where = all_ids(erased.ids)
+            hits = index.search_vector(erased.tenant, vector, where, _ROWS)
+            hits += index.past.search_vector(erased.tenant, vector, where, None, _ROWS)
             known = self._ledger.read(erased.tenant, list(dict.fromkeys(hit.memory_id for hit in hits)))
             rows += sum(self._is_stray(erased, known.get(hit.memory_id)) for hit in hits)
         return _counted("index", rows, "rows that searches may meet")

@@ -32,7 +32,7 @@ from forgetless.service.writing.erase_memories import (
     ScopeEraser,
     request_event_id,
 )
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.indexer import Change, Indexer
 
 __all__ = ["NOTHING_TO_CHANGE", "ChangeService", "check_version"]
 
@@ -134,10 +134,9 @@ class ChangeService:
         self._outbox.record(events)
         self._ledger.append(events)
         if rows:
-            self._indexer.write(rows, outdated=[row.memory for row in rows])
-        for memory in stored:
-            if memory.text == before[memory.id].text:
-                self._indexer.replace_row(memory, reuse_version=before[memory.id].version)
+            self._indexer.write(rows, changes=[Change(before[row.memory.id], row.memory) for row in rows])
+        if unworded := [memory for memory in stored if memory.text == before[memory.id].text]:
+            self._indexer.replace_rows([Change(before[memory.id], memory) for memory in unworded])
 
     def _changed(self, portion: _Portion, memory: Memory) -> Memory:
         """The next version with all changes of this memory, or the memory itself if this request has already made it.

@@ -14,7 +14,7 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.requests import ErasedScope
 from forgetless.service.webhooks.outbox import WebhookOutbox
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.indexer import Change, Indexer
 
 __all__ = ["FilteredDelete", "MatchEraser", "MemoryEraser", "ScopeEraser", "request_event_id"]
 
@@ -77,4 +77,5 @@ class MemoryEraser:
         self._ledger.append(events, erasing=refs)
         if rated:
             self._feedback.forget(tenant, [memory.id for memory in memories])
-        self._indexer.write([], outdated=tombstones)
+        changes = [Change(before, after) for before, after in zip(memories, tombstones, strict=True)]
+        self._indexer.write([], changes=changes)

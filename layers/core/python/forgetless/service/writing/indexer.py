@@ -7,16 +7,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from forgetless.domain.errors import EmbedderTextError, IndexUnavailableError
+from forgetless.domain.errors import DependencyError, EmbedderTextError, IndexUnavailableError
 from forgetless.domain.limits import EMBEDDED_AT_ONCE
-from forgetless.domain.memory import Memory, Message, MessageRef
+from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.recipe import Recipe, Told, combine
 from forgetless.ports.embedder import Embedder, EmbeddingTask
-from forgetless.ports.index import IndexRow, RequestIndex
+from forgetless.ports.index import Content, IndexRow, Key, RequestIndex
 from forgetless.service.known_names import KnownNames
+from forgetless.service.writing.past_rows import Change, PastRows, by_tenant
 from forgetless.service.writing.told import ToldMemories
 
-__all__ = ["Beside", "IndexedLedger", "Indexer", "by_tenant"]
+__all__ = ["Beside", "Change", "IndexedLedger", "Indexer", "by_tenant"]
 
 _logger = logging.getLogger(__name__)
 
@@ -25,6 +26,10 @@ class IndexedLedger(Protocol):
     """What indexing needs of a ledger; see `forgetless.ports.request_ledger`."""
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]: ...
+
+    def history(self, tenant: str, memory_id: str) -> list[Event]: ...
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]: ...
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]: ...
 
@@ -42,7 +47,7 @@ class Beside(Protocol):
         """Whether there are any: then the ledger notes what is written here as lacking there, too."""
 
     def follow(self, memories: Sequence[Memory]) -> None:
-        """Drop the rows of those that are not live, and bring the others at once where a write must be everywhere.
+        """Drop the rows of those that are deleted, and bring the others at once where a write must be everywhere.
 
         Whatever fails there is logged, and done later: it never fails the write.
         """
@@ -67,6 +72,8 @@ class Indexer:
         self._recipe = recipe
         self._told = ToldMemories(recipe=recipe, names=names)
         self._beside = beside
+        #: The rows of earlier versions and of superseded memories.
+        self.past = PastRows(ledger=ledger, index=index, maker=self)
 
     def rows(
         self,
@@ -114,47 +121,69 @@ class Indexer:
         """The memories as the recipe reads them; `talk` holds the messages of their context."""
         return self._told.told(memories, talk)
 
-    def write(self, rows: Sequence[IndexRow], *, outdated: Sequence[Memory] = ()) -> bool:
-        """Insert rows, remove the older rows of the `outdated` memories, and mark all of them as indexed.
+    def write(
+        self, rows: Sequence[IndexRow], *, changes: Sequence[Change] = (), known: Mapping[Key, Content] | None = None
+    ) -> bool:
+        """Insert rows, move the rows of replaced versions to the past, and mark all of them as indexed.
+
+        `changes` are the versions that were replaced; nothing is left of deleted memories. `known` is what was read of
+        their rows already.
 
         False if the index does not answer, if context of a memory was erased meanwhile, so that its row was removed
-        again, or if a row has no vector. Such memories stay pending in the ledger, and sweep indexes them later.
+        again, or if a row has no vector. Such memories stay pending in the ledger, and sweep indexes them later. So
+        does one whose replaced version had no row that could be moved.
         """
         try:
-            if rows:
-                self._index.insert(rows)
-            for tenant, memories in by_tenant(outdated).items():
-                self._index.drop_older(tenant, memories)
+            if current := [row for row in rows if row.memory.live]:
+                self._index.insert(current)
             by_words = [row.memory for row in rows if not row.vector]
-            written = [row.memory for row in rows if row.vector] + [memory for memory in outdated if not memory.live]
+            waiting = self._replace(rows, changes, known or {}) | {memory.id for memory in by_words}
             self.withdraw_outdated(by_words)
-            return not self.mark_indexed(written, by_writer=True) and not by_words
+            written = [*(row.memory for row in current), *(one.after for one in changes if not one.after.live)]
+            done = [memory for memory in written if memory.id not in waiting]
+            return not self.mark_indexed(done, by_writer=True) and not by_words
         except IndexUnavailableError as error:
-            _logger.warning("index is behind", extra={"memories": len(rows) + len(outdated), "reason": error.message})
+            _logger.warning("index is behind", extra={"memories": len(rows) + len(changes), "reason": error.message})
             return False
 
-    def replace_row(self, memory: Memory, *, reuse_version: int | None) -> bool:
-        """Index the next version of a memory, with the vector of `reuse_version` if the text is the same.
+    def _replace(self, rows: Sequence[IndexRow], changes: Sequence[Change], known: Mapping[Key, Content]) -> set[str]:
+        """Move the rows of the versions before; returns the ids of memories of which there was none."""
+        unmoved: set[str] = set()
+        for tenant in {memory.scope.tenant for memory in (*(row.memory for row in rows), *(c.after for c in changes))}:
+            mine = [change for change in changes if change.after.scope.tenant == tenant]
+            unmoved |= self.past.move(tenant, mine, rows, known)
+            if mine:
+                self._index.drop_older(tenant, [change.after for change in mine])
+        return unmoved
+
+    def replace_rows(self, changes: Sequence[Change]) -> bool:
+        """Index the next versions of memories of one tenant, with the vectors of those before where the text stays.
 
         False as in `write`. Raises EmbedderError when a new vector is needed and the embedder fails.
         """
-        talk = self.context_messages([memory])
-        row = self._reused(memory, reuse_version, talk) if reuse_version is not None else None
-        return self.write([row or self.rows([memory], talk)[0]], outdated=[memory])
+        after = [change.after for change in changes]
+        talk, known = self.context_messages(after), self._held_contents([change.before for change in changes])
+        # A row without a vector is made anew: the embedder may take the text by now.
+        reused = {
+            change.after.id: content.vector
+            for change in changes
+            if (content := known.get((change.before.id, change.before.version))) is not None
+            and content.vector
+            and change.after.text == change.before.text
+        }
+        same = [memory for memory in after if memory.id in reused]
+        told = zip(same, self.told(same, talk), strict=True)
+        rows = [self._row(memory, one, reused[memory.id]) for memory, one in told]
+        if others := [memory for memory in after if memory.id not in reused]:
+            rows += self.rows(others, talk)
+        return self.write(rows, changes=changes, known=known)
 
-    def vectors_of_versions(
-        self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message], *, embedded: int
-    ) -> dict[str, Sequence[float]]:
-        """By id, the vectors of exactly these versions of one tenant's memories, from the index where it has them.
-
-        Of the other memories, the first `embedded` are embedded again, and the rest are left out. Raises EmbedderError
-        and IndexUnavailableError.
-        """
-        keys = [(memory.id, memory.version) for memory in memories]
-        held = self._index.vectors(memories[0].scope.tenant, keys) if memories else {}
-        missing = [memory for memory, key in zip(memories, keys, strict=True) if key not in held][:embedded]
-        rows = self.rows(missing, talk) if missing else []
-        return {id_: vector for (id_, _), vector in held.items()} | {row.memory.id: row.vector for row in rows}
+    def _held_contents(self, memories: Sequence[Memory]) -> dict[Key, Content]:
+        """What the rows of these versions of one tenant's memories hold; nothing if the index does not answer."""
+        try:
+            return self.past.contents(memories[0].scope.tenant, memories) if memories else {}
+        except IndexUnavailableError:
+            return {}
 
     def context_messages(self, memories: Iterable[Memory]) -> dict[MessageRef, Message]:
         """The messages that are context of these memories, without erased ones."""
@@ -185,9 +214,9 @@ class Indexer:
         Returns those of the latter whose version is still current: only messages of their context were erased
         meanwhile, so nobody else indexes them now.
 
-        Whoever changes or deletes a memory removes its rows after the append. If that happened before our insert,
-        nobody else would remove our row. If it happens after the mark, they will. Should we die in between, the memory
-        is still pending, because its change found it pending, and sweep removes the row.
+        Whoever changes or deletes a memory moves or removes its rows after the append. If that happened before our
+        insert, nobody else would remove our row. If it happens after the mark, they will. Should we die in between, the
+        memory is still pending, because its change found it pending, and sweep removes the row.
         """
         behind = self._beside is not None and self._beside.exist()
         refused = self._ledger.mark_indexed(memories, by_writer=by_writer, behind=behind)
@@ -198,6 +227,7 @@ class Indexer:
         for tenant, portion in by_tenant(refused).items():
             self._index.drop(tenant, sorted({(memory.id, memory.version) for memory in portion}))
             found = self._ledger.read(tenant, [memory.id for memory in portion])
+            self._redo_past(portion, found)
             without += [memory for memory in portion if _same_event(found.get(memory.id), memory)]
         return without
 
@@ -210,23 +240,19 @@ class Indexer:
             found = self._ledger.read(tenant, [memory.id for memory in portion])
             if gone := [one for one in portion if not _same_row(found.get(one.id), one)]:
                 self._index.drop(tenant, sorted({(memory.id, memory.version) for memory in gone}))
+                self._redo_past(gone, found)
 
     def _row(self, memory: Memory, told: Told, vector: Sequence[float]) -> IndexRow:
         words, signals = self._recipe.row(told)
         return IndexRow(memory, vector, words, signals)
 
-    def _reused(self, memory: Memory, version: int, talk: Mapping[MessageRef, Message]) -> IndexRow | None:
-        key = (memory.id, version)
+    def _redo_past(self, refused: Sequence[Memory], found: Mapping[str, Memory]) -> None:
         try:
-            vector = self._index.vectors(memory.scope.tenant, [key]).get(key)
+            self.past.redo(refused, found)
         except IndexUnavailableError:
-            return None
-        # A row without a vector is made anew: the embedder may take the text by now.
-        return self._row(memory, self.told([memory], talk)[0], vector) if vector else None
-
-
-def _same_event(current: Memory | None, indexed: Memory) -> bool:
-    return current is not None and (current.version, current.event_id) == (indexed.version, indexed.event_id)
+            raise
+        except DependencyError as error:  # searches of the past find less until the next reindex
+            _logger.warning("rows of the past are missing", extra={"reason": error.message})
 
 
 def _same_row(current: Memory | None, indexed: Memory) -> bool:
@@ -238,9 +264,5 @@ def _vector(portion: Sequence[str], vectors: Mapping[str, Sequence[float]]) -> S
     return combine([vectors[text] for text in portion if text in vectors]) if portion[0] in vectors else ()
 
 
-def by_tenant(memories: Iterable[Memory]) -> dict[str, list[Memory]]:
-    """The memories, grouped by tenant."""
-    tenants: defaultdict[str, list[Memory]] = defaultdict(list)
-    for memory in memories:
-        tenants[memory.scope.tenant].append(memory)
-    return dict(tenants)
+def _same_event(current: Memory | None, indexed: Memory) -> bool:
+    return current is not None and (current.version, current.event_id) == (indexed.version, indexed.event_id)

@@ -34,7 +34,7 @@ from forgetless.service.requests import AddedMemory, AddOutcome
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.extraction import Fact
 from forgetless.service.writing.extraction_calls import ExtractionCalls, KnownContext, UnfinishedError, tokens_used
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.indexer import Change, Indexer
 from forgetless.service.writing.portion_asks import as_memory
 from forgetless.service.writing.related_memories import RelatedMemories
 from forgetless.service.writing.supersession import Supersession, is_newer, may_supersede
@@ -274,30 +274,32 @@ class InferenceRun:
         # A fact that the embedder refuses is found by its words, and sweep tries it again.
         rows = self._indexer.rows(memories, talk)
         new = list(zip(memories, facts, strict=True))
-        stored, outdated, done = self._append(job, new, found.shown, tokens_used(job, used))
+        stored, changes, done = self._append(job, new, found.shown, tokens_used(job, used))
         self._indexer.forget_erased(stored, talk, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))
-        kept = {memory.id for memory in stored} - {memory.id for memory in outdated}
+        kept = {memory.id for memory in stored} - {change.after.id for change in changes}
         written = [row for row in rows if row.memory.id in kept]
-        indexed = self._indexer.write(written, outdated=outdated) and len(written) == len(kept)
+        # A fact that another one of the same add supersedes never had a row; what was made for it can be moved.
+        made = {(row.memory.id, row.memory.version): row.content for row in rows}
+        indexed = self._indexer.write(written, changes=changes, known=made) and len(written) == len(kept)
         results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)
         return AddOutcome(done, results, indexed=indexed, extraction="llm")
 
     def _append(
         self, job: Job, kept: list[tuple[Memory, Fact]], shown: Shown, used: Sequence[Use]
-    ) -> tuple[list[Memory], list[Memory], Job]:
+    ) -> tuple[list[Memory], list[Change], Job]:
         """Append the memories, and try again after each conflict.
 
-        Returns the stored memories, the memories that they superseded, and the finished job.
+        Returns the stored memories, the changes of the memories that they superseded, and the finished job.
         """
         retry = ConflictRetry(self._clock)
         while True:
-            outdated = self._superseded(job, kept)
+            changes = self._superseded(job, kept)
             stored = [memory for memory, _ in kept]
             done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in stored])
             events = [Event(EventKind.ADD, memory) for memory in stored]
-            events += [Event(EventKind.UPDATE, memory) for memory in outdated]
+            events += [Event(EventKind.UPDATE, change.after) for change in changes]
             self._outbox.record(events)
             try:
                 self._ledger.append(events, completing=done, shown=shown, used=used)
@@ -308,16 +310,19 @@ class InferenceRun:
                 if not retry.again():
                     raise
             else:
-                return stored, outdated, done
+                return stored, changes, done
 
-    def _superseded(self, job: Job, kept: Sequence[tuple[Memory, Fact]]) -> list[Memory]:
+    def _superseded(self, job: Job, kept: Sequence[tuple[Memory, Fact]]) -> list[Change]:
         successor = {old: memory.id for memory, fact in kept for old in fact.supersedes}
         own = {memory.id: memory for memory, _ in kept if memory.id in successor}
         others = [id_ for id_ in successor if id_ not in own]
         current = {**own, **(self._ledger.read(job.tenant, others) if others else {})}
         at = self._clock.now()
         return [
-            memory.next_version(at, event_id=job_event_id(job.id, memory.id), superseded_by=successor[memory.id])
+            Change(
+                memory,
+                memory.next_version(at, event_id=job_event_id(job.id, memory.id), superseded_by=successor[memory.id]),
+            )
             for memory in current.values()
             if may_supersede(job.scope, memory) and not is_newer(memory, job)
         ]

@@ -12,7 +12,7 @@ from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.change import check_version
 from forgetless.service.writing.erase_memories import request_event_id
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.indexer import Change, Indexer
 
 __all__ = ["RestoreService"]
 
@@ -64,7 +64,7 @@ class RestoreService:
         events = [Event(EventKind.UPDATE, after)]
         self._outbox.record(events)
         self._ledger.append(events)
-        self._indexer.write(rows, outdated=[after])
+        self._indexer.write(rows, changes=[Change(memory, after)])
         return after
 
     def _is_done(self, memory: Memory, event_id: str) -> bool:

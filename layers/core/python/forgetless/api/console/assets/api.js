@@ -81,7 +81,7 @@ export async function call(method, path, { body, lines, query, signal, headers, 
     retryAfter: Number(answer.headers.get("Retry-After")) || null,
     requestId: answer.headers.get("X-Request-ID"),
   });
-  if (answer.status === 401) onRefusedKey(error);
+  if (answer.status === 401 && key === storedKey()) onRefusedKey(error);
   throw error;
 }
 

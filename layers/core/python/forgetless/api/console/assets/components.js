@@ -34,7 +34,7 @@ function titleOf(error) {
 
 function adviceOf(error) {
   if (!(error instanceof ApiError)) return t("Reload the page. If it happens again, please report it.");
-  if (error.status === 0) return t("Check your connection, and that the service runs.");
+  if (error.status === 0) return t("Check your connection, and that the service runs. What you have typed stays.");
   if (error.status === 401) return t("Sign in with another key.");
   if (error.status === 403) return t("An administrator's key may.");
   if (error.retryAfter) return t("Try again in {seconds} s.", { seconds: error.retryAfter });

@@ -1,6 +1,16 @@
 // Loading: what a page has asked the API for. The last content stays while the next one loads, so that nothing jumps.
 
+import { ApiError } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./lib.js";
+
+const RELOAD = "forgetless-reload";
+const WAIT_MS = 5000;
+
+// All that pages show is loaded again, because another key may see other things.
+export const reloadAll = () => dispatchEvent(new Event(RELOAD));
+
+// How long to wait before a request is tried again that found no service, or a failing one.
+export const waitOf = (error) => (error.retryAfter ? error.retryAfter * 1000 : WAIT_MS);
 
 // `ask(signal)` gives the content; it is asked again when one of `inputs` changes, and by `reload`. With `known`, the
 // content at the beginning, it is not asked at first.
@@ -23,7 +33,27 @@ export function useLoad(ask, inputs, known) {
     fresh.current = false;
     return () => running.current?.abort();
   }, [reload]);
+  useRecovery(state.error, reload);
   return { ...state, reload };
+}
+
+// Loads again what another key may see otherwise, and what failed, once the service may be back.
+function useRecovery(error, reload) {
+  useEffect(() => {
+    addEventListener(RELOAD, reload);
+    return () => removeEventListener(RELOAD, reload);
+  }, [reload]);
+  const passes = error instanceof ApiError && (error.status === 0 || error.status >= 500);
+  useEffect(() => {
+    if (!passes) return undefined;
+    const due = () => document.visibilityState === "visible" && reload();
+    const timer = setInterval(due, waitOf(error));
+    addEventListener("online", due);
+    return () => {
+      clearInterval(timer);
+      removeEventListener("online", due);
+    };
+  }, [passes, reload]);
 }
 
 // Calls `work` every `seconds` while the tab is visible, and at once when it becomes visible again.

@@ -1,26 +1,32 @@
 // The frame of the console: sign-in, navigation, and the page that the address names.
 
 import { storedKey, whenKeyIsRefused } from "./api.js";
-import { ErrorNote, Field, Toast } from "./components.js";
+import { Toast } from "./components.js";
 import { chooseLanguage, language, t } from "./i18n.js";
 import { html, render, useEffect, useRef, useState } from "./lib.js";
+import { reloadAll } from "./load.js";
 import { PAGES } from "./pages.js";
 import { hrefOf, useRoute } from "./router.js";
 import { SessionContext, signIn, signOut } from "./session.js";
+import { SignIn, SignInAgain, Starting } from "./sign_in.js";
 
 function Console() {
   const [, redraw] = useState(0);
-  const [session, setSession] = useState(undefined);
+  const [session, setSession] = useState(storedKey() ? undefined : null);
+  // Why the key was refused, or why it is not known whether it is valid.
   const [refusal, setRefusal] = useState(null);
+  const enter = (entered) => {
+    setRefusal(null);
+    setSession(entered);
+    reloadAll();
+  };
+  const begin = () => signIn(storedKey()).then(enter, (error) => {
+    setRefusal(error);
+    if (error.status === 401) setSession(null);
+  });
   useEffect(() => {
-    const refuse = (error) => {
-      setRefusal(error);
-      setSession(null);
-    };
-    whenKeyIsRefused(refuse);
-    // Without an answer the key stays: the service may be back in a moment.
-    if (storedKey()) signIn(storedKey()).then(setSession, refuse);
-    else setSession(null);
+    whenKeyIsRefused(setRefusal);
+    if (session === undefined) begin();
   }, []);
   const choose = (name) => {
     chooseLanguage(name);
@@ -31,46 +37,12 @@ function Console() {
     setRefusal(null);
     setSession(null);
   };
-  const enter = (entered) => {
-    setRefusal(null);
-    setSession(entered);
-  };
-  if (session === undefined) return html`<div class="starting"><span class="mark" aria-hidden="true"></span><p>Forgetless</p></div>`;
   const languages = html`<${Languages} onChoose=${choose} />`;
+  if (session === undefined) return html`<${Starting} error=${refusal} retry=${begin} onLeave=${leave} />`;
   if (session === null) return html`<${SignIn} refusal=${refusal} onEnter=${enter} languages=${languages} />`;
-  return html`<${Frame} key=${language()} session=${session} onLeave=${leave} languages=${languages} />`;
-}
-
-function SignIn({ refusal, onEnter, languages }) {
-  const [key, setKey] = useState("");
-  const [error, setError] = useState(refusal);
-  const [busy, setBusy] = useState(false);
-  const submit = (event) => {
-    event.preventDefault();
-    setBusy(true);
-    signIn(key.trim()).then(onEnter, (failure) => {
-      setError(failure);
-      setBusy(false);
-    });
-  };
   return html`
-    <main class="sign-in">
-      <form onSubmit=${submit}>
-        <h1>Forgetless</h1>
-        <p>${t("What your agents remember, about whom, and why a search found it.")}</p>
-        <${Field} label=${t("API key")} hint=${t("It is kept in this tab only, and sent to this service only.")}>
-          <input
-            type="password" value=${key} onInput=${(event) => setKey(event.target.value)}
-            autocomplete="off" spellcheck=${false} required autofocus
-          />
-        <//>
-        <${ErrorNote} error=${error} />
-        <button type="submit" class="primary" disabled=${busy}>${t("Sign in")}</button>
-        <p class="faint">${t("After make up, the key is in the file .forgetless/api_key:")}</p>
-        <pre tabindex="0">cat .forgetless/api_key</pre>
-        ${languages}
-      </form>
-    </main>
+    <${Frame} key=${language()} session=${session} onLeave=${leave} languages=${languages} />
+    ${refusal && html`<${SignInAgain} onEnter=${enter} onLeave=${leave} />`}
   `;
 }
 
@@ -157,4 +129,7 @@ function useKeys() {
   }, []);
 }
 
-render(html`<${Console} />`, document.getElementById("console"));
+const place = document.getElementById("console");
+// What stood there while the files were on their way.
+place.replaceChildren();
+render(html`<${Console} />`, place);

@@ -1,7 +1,11 @@
-// The filters of a list or search: from the parameters in the address to those of the API.
+// What lists and searches ask for: from the parameters in the address to the bodies of the API.
 
 import { SCOPE } from "./components.js";
 import { endOfDay, startOfDay } from "./times.js";
+
+// How many results a search shows, and the threshold until its reader moves it.
+const SEARCHED = 50;
+export const THRESHOLD = "0.1";
 
 export const FILTERS = [...SCOPE, "category", "metadata", "from", "to"];
 
@@ -15,6 +19,19 @@ export function filtersOf(params) {
   if (params.to) conditions.push({ created_at: { lte: isDay(params.to) ? endOfDay(params.to) : params.to } });
   return conditions.length === 1 ? conditions[0] : { AND: conditions };
 }
+
+// The moments of time travel.
+export const momentsOf = ({ as_of, known_at }) => ({ ...(as_of && { as_of }), ...(known_at && { known_at }) });
+
+// The search that the parameters mean. A question why a memory did not come asks about the same one.
+export const searchBody = (params) => ({
+  query: params.q,
+  filters: filtersOf(params),
+  top_k: SEARCHED,
+  threshold: Number(params.threshold ?? THRESHOLD),
+  show_expired: params.expired === "1",
+  ...momentsOf(params),
+});
 
 // A day is that of the reader, from its beginning to its end.
 const isDay = (moment) => /^\d{4}-\d{2}-\d{2}$/.test(moment);

@@ -2,12 +2,13 @@
 
 import { call, segment } from "./api.js";
 import { Badge, ErrorNote, Field, Loading, Scope } from "./components.js";
-import { number, t } from "./i18n.js";
+import { t } from "./i18n.js";
 import { html, useState } from "./lib.js";
 import { useLoad } from "./load.js";
 import { hrefOf } from "./router.js";
-import { filtersOf } from "./memory_filters.js";
+import { searchBody } from "./memory_filters.js";
 import { ScoreParts } from "./scores.js";
+import { reasonOf } from "./step_reasons.js";
 
 const STEPS = {
   superseded: "Not superseded",
@@ -23,6 +24,9 @@ const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const NAMED = 8;
 // Of this many of the named memories, those that they superseded are offered, too: no search finds them.
 const PREDECESSORS_OF = 4;
+
+// Goes to the field that asks which memory is missing: it stands below all results.
+export const askWhyNot = () => document.querySelector("[data-why-not]").focus();
 
 // With `memoryId`, the steps of that memory; without it, a field that asks for one, by its words or its id.
 export function WhyNot({ params, memoryId, compact = false }) {
@@ -42,7 +46,7 @@ export function WhyNot({ params, memoryId, compact = false }) {
         <h2>${t("Missing a memory?")}</h2>
         <form onSubmit=${submit}>
           <${Field} label=${t("Words of the memory, or its id")} hint=${t("See at which step of this search it fell.")}>
-            <input value=${text} onInput=${(event) => setText(event.target.value)} spellcheck=${false} dir="auto" />
+            <input data-why-not value=${text} onInput=${(event) => setText(event.target.value)} spellcheck=${false} dir="auto" />
           <//>
           <button type="submit">${t("Why not?")}</button>
         </form>
@@ -73,7 +77,7 @@ function Named({ words, chosen, onChoose }) {
 }
 
 async function named(words, signal) {
-  const body = { query: words, filters: filtersOf({}), top_k: NAMED, threshold: 0, show_expired: true };
+  const body = { ...searchBody({ q: words, threshold: 0, expired: "1" }), top_k: NAMED };
   const { results } = await call("POST", "v3/memories/search/", { body, signal });
   const older = await Promise.all(results.slice(0, PREDECESSORS_OF).map((one) =>
     call("GET", `v1/memories/${segment(one.id)}/superseded/`, { signal }).then((found) => found.results)));
@@ -102,25 +106,5 @@ function Steps({ params, memoryId, compact }) {
   `;
 }
 
-// The reason in the page's language where the numbers say it; otherwise in the words of the service.
-function reasonOf({ name, passed, reason, value, limit }) {
-  const exact = { maximumFractionDigits: 4 };
-  if (passed === null) return "";
-  if (name === "threshold") return t("score {value}, threshold {limit}", { value: number(value, exact), limit: number(limit, exact) });
-  if (name === "rank") return t("number {value}, and the search returns {limit}", { value: number(value), limit: number(limit) });
-  if (name === "superseded" && passed) return t("it is current");
-  if (name === "filter" && passed) return t("it matches every condition");
-  return reason;
-}
-
-function explain(params, memoryId, signal) {
-  const body = {
-    query: params.q,
-    filters: filtersOf(params),
-    memory_id: memoryId,
-    top_k: 50,
-    threshold: Number(params.threshold ?? 0.1),
-    show_expired: params.expired === "1",
-  };
-  return call("POST", "v1/memories/explain/", { body, signal });
-}
+const explain = (params, memoryId, signal) =>
+  call("POST", "v1/memories/explain/", { body: { ...searchBody(params), memory_id: memoryId }, signal });

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,13 +18,25 @@ from forgetless.api.platform.pages import envelope, page_number
 from forgetless.api.platform.serialize import bulk_event_item, event_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.routing import Route
+from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import Role
+from forgetless.service.reading.job_lists import ADD, JobChoice
 
 __all__ = ["ROUTES"]
 
 _BEHIND = "waiting: an earlier add of the same user, agent and app is held; its event has the reason"
 _UNKNOWN = "Event not found or you don't have permission to access it."
+#: The kinds of jobs, as events name them.
+_EVENT_TYPES = [kind.upper() for kind in (ADD, *BulkKind)]
+
+
+def _kind_of(event_type: str) -> str:
+    """The kind of the jobs with this `event_type`."""
+    if event_type not in _EVENT_TYPES:
+        raise ValueError(f"must be one of {', '.join(_EVENT_TYPES)}")
+    return event_type.lower()
 
 
 def get_event(caller: CurrentCaller, event_id: str) -> Response:
@@ -46,14 +59,23 @@ def get_event(caller: CurrentCaller, event_id: str) -> Response:
 def list_events(
     request: Request,
     caller: CurrentCaller,
+    *,
     page: Annotated[int | None, Query(ge=1)] = None,
     page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 100,
     cursor: Cursor = None,
+    status: JobState | None = None,
+    event_type: Annotated[str, AfterValidator(_kind_of)] | None = None,
 ) -> Response:
-    """The tenant's jobs, newest first."""
+    """The tenant's jobs, newest first; with `status` or `event_type`, only these.
+
+    A request looks at 5,000 jobs at most, so a page of few of them may be short, or empty, and have a `next_cursor`.
+    """
     reads = caller.services.reads
     number = page_number(page, cursor)
-    wanted = partial(reads.jobs, caller.tenant, number=number, size=page_size, cursor=cursor, asker=caller.asker)
+    choice = JobChoice(status, event_type) if status or event_type else None
+    wanted = partial(
+        reads.jobs, caller.tenant, number=number, size=page_size, cursor=cursor, asker=caller.asker, choice=choice
+    )
     found = wanted()
     texts = reads.texts(caller.tenant, [result["id"] for job in found.items for result in job.results])
     shares = {job.id: share(event_item(job, texts)) for job in found.items}

@@ -2,19 +2,17 @@
 
 import { call, segment } from "../api.js";
 import { Badge, Confirm, Empty, ErrorNote, Field, Loading, Scope } from "../components.js";
-import { counted, number, t } from "../i18n.js";
+import { number, t } from "../i18n.js";
 import { html, useEffect, useMemo, useState } from "../lib.js";
 import { useLoad, usePolling } from "../load.js";
 import { go, hrefOf } from "../router.js";
 import { useSession } from "../session.js";
 import { Time, ago } from "../times.js";
 
-// A job names each memory that it made, so pages are short; a choice looks through longer ones, so many at once.
+// A job names each memory that it made, so pages are short.
 const PAGE_SIZE = 20;
-const LATER_PAGE_SIZE = 50;
-const PAGES_AT_ONCE = 6;
 const POLL_S = 5;
-const STATES = { PENDING: "Waiting", RUNNING: "Running", SUCCEEDED: "Done", FAILED: "Failed", CANCELLED: "Cancelled" };
+const STATES = { PENDING: "Waiting", RUNNING: "Running", SUCCEEDED: "Done", FAILED: "Failed" };
 const KINDS = {
   ADD: "Add",
   ERASE: "Erasure",
@@ -29,12 +27,12 @@ export function Jobs({ params }) {
   const chosen = (changes) => go("jobs", { ...params, ...changes });
   return html`
     <h1>${t("Jobs")}</h1>
-    ${params.id && html`<${OneJob} key=${params.id} id=${params.id} />`}
+    ${params.id && html`<${OneJob} key=${params.id} params=${params} />`}
     <div class="choices">
       <${Choice} label=${t("Kind")} value=${params.kind} options=${KINDS} onChange=${(kind) => chosen({ kind })} />
       <${Choice} label=${t("State")} value=${params.state} options=${STATES} onChange=${(state) => chosen({ state })} />
     </div>
-    <${List} kind=${params.kind} state=${params.state} />
+    <${List} key=${`${params.kind}-${params.state}`} params=${params} />
   `;
 }
 
@@ -49,61 +47,49 @@ function Choice({ label, value, options, onChange }) {
   `;
 }
 
-function List({ kind, state }) {
+function List({ params }) {
+  const { kind, state } = params;
   const [more, setMore] = useState([]);
   const [failure, setFailure] = useState(null);
   const [busy, setBusy] = useState(false);
-  const { data, error, loading, reload } = useLoad((signal) => call("GET", "v1/events/", { query: { page_size: PAGE_SIZE }, signal }), []);
+  const ask = (cursor, signal) =>
+    call("GET", "v1/events/", { query: { page_size: PAGE_SIZE, status: state, event_type: kind, cursor }, signal });
+  const { data, error, loading, reload } = useLoad((signal) => ask(null, signal), []);
   const jobs = useMemo(() => {
     const known = new Map([...more.flatMap((page) => page.results), ...(data?.results ?? [])].map((job) => [job.id, job]));
     return [...known.values()].sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
   }, [data, more]);
   usePolling(() => !loading && reload(), POLL_S);
-  const chosen = (job) => (!state || job.status === state) && (!kind || job.event_type === kind);
-  const shown = jobs.filter(chosen);
   const cursor = (more.at(-1) ?? data)?.next_cursor;
-  // The next page; with a choice, pages until one has such a job.
-  const next = async () => {
+  const next = () => {
     setBusy(true);
     setFailure(null);
-    try {
-      let from = cursor;
-      for (let count = 0; from && count < PAGES_AT_ONCE; count++) {
-        const page = await call("GET", "v1/events/", { query: { page_size: LATER_PAGE_SIZE, cursor: from } });
-        setMore((all) => [...all, page]);
-        from = page.next_cursor;
-        if (page.results.some(chosen)) break;
-      }
-    } catch (error) {
-      setFailure(error);
-    } finally {
-      setBusy(false);
-    }
+    ask(cursor).then((page) => setMore((all) => [...all, page]), setFailure).finally(() => setBusy(false));
   };
-  useEffect(() => {
-    if (data && cursor && (kind || state) && shown.length === 0) next();
-  }, [Boolean(data), kind, state]);
   return html`
     <${ErrorNote} error=${error} retry=${reload} />
     ${!data && loading && html`<${Loading} />`}
-    ${data && shown.length === 0 && !busy && html`
-      <${Empty} title=${state || kind ? counted(jobs.length, "No such job among the newest one", "No such job among the newest {count}") : t("No jobs yet")}>
-        <p>${t("Each add is a job: it says what became of a conversation, and why if it failed.")}</p>
-      <//>
-    `}
-    ${shown.length > 0 && html`<ul class="rows">${shown.map((job) => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>`}
+    ${data && jobs.length === 0 && html`<${NoJobs} chosen=${Boolean(state || kind)} more=${Boolean(cursor)} />`}
+    ${jobs.length > 0 && html`<ul class="rows">${jobs.map((job) => html`<${JobRow} key=${job.id} job=${job} href=${hrefOf("jobs", { ...params, id: job.id })} />`)}</ul>`}
     <${ErrorNote} error=${failure} />
     ${busy && html`<${Loading} />`}
-    <div class="end">${cursor && html`<button type="button" disabled=${busy} onClick=${next}>${t(state || kind ? "Look further back" : "Show older ones")}</button>`}</div>
+    <div class="end">${cursor && html`<button type="button" disabled=${busy} onClick=${next}>${t("Show older ones")}</button>`}</div>
   `;
 }
 
-function JobRow({ job }) {
+function NoJobs({ chosen, more }) {
+  const title = !chosen ? "No jobs yet" : more ? "No such job among the newest thousands" : "No such job";
+  return html`
+    <${Empty} title=${t(title)}><p>${t("Each add is a job: it says what became of a conversation, and why if it failed.")}</p><//>
+  `;
+}
+
+function JobRow({ job, href }) {
   return html`
     <li class="row"><div class="body">
       <p class="facts">
         <${State} job=${job} />
-        <a data-row href=${hrefOf("jobs", { id: job.id })}>${t(KINDS[job.event_type] ?? job.event_type)}</a>
+        <a data-row href=${href}>${t(KINDS[job.event_type] ?? job.event_type)}</a>
         <${Scope} of=${job.payload} />
         <${Time} at=${job.created_at} />
         ${job.latency != null && html`<span class="faint">${number(job.latency / 1000, { maximumFractionDigits: 2 })} s</span>`}
@@ -129,7 +115,8 @@ function Progress({ job }) {
   `;
 }
 
-function OneJob({ id }) {
+function OneJob({ params }) {
+  const { id } = params;
   const { may, say } = useSession();
   const [failure, setFailure] = useState(null);
   const [asks, setAsks] = useState(false);
@@ -158,7 +145,7 @@ function OneJob({ id }) {
       <div class="actions">
         ${job.status === "FAILED" && job.event_type === "ADD" && may("write") && html`<button type="button" class="primary" onClick=${retry}>${t("Try again")}</button>`}
         ${runs && job.event_type !== "ADD" && may("admin") && html`<button type="button" onClick=${() => setAsks(true)}>${t("Cancel the job")}</button>`}
-        <a href=${hrefOf("jobs")}>${t("Close")}</a>
+        <a href=${hrefOf("jobs", { ...params, id: "" })}>${t("Close")}</a>
       </div>
       ${asks && html`
         <${Confirm} title=${t("Cancel this job?")} action=${t("Cancel the job")} onConfirm=${cancel} onClose=${() => setAsks(false)}>

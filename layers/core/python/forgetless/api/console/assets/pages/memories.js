@@ -5,15 +5,14 @@ import { Badge, Empty, ErrorNote, Field, Loading, SCOPE, SCOPE_LABELS, Scope } f
 import { counted, language, number, t } from "../i18n.js";
 import { Fragment, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
 import { useLoad, useSettled } from "../load.js";
-import { FILTERS, filtersOf } from "../memory_filters.js";
+import { FILTERS, THRESHOLD, filtersOf, momentsOf, searchBody } from "../memory_filters.js";
 import { go, hrefOf } from "../router.js";
 import { ScoreBar, ScoreParts } from "../scores.js";
 import { Time } from "../times.js";
-import { WhyNot } from "../why_not.js";
+import { WhyNot, askWhyNot } from "../why_not.js";
 
 const PAGE_SIZE = 50;
 const LATER_PAGE_SIZE = 200;
-const SEARCHED = 50;
 
 export function Memories({ params }) {
   const change = (changes, options) => go("memories", { ...params, ...changes }, options);
@@ -48,7 +47,7 @@ export function SearchBox({ params, change }) {
     }
     if (event.key === "ArrowDown") document.querySelector("[data-row]")?.focus();
   };
-  const threshold = params.threshold ?? "0.1";
+  const threshold = params.threshold ?? THRESHOLD;
   return html`
     <form class="search" role="search" onSubmit=${(event) => { event.preventDefault(); change({ q: query.trim() }); }}>
       <input
@@ -112,11 +111,15 @@ function FilterInput({ name, value, change, type = "text", placeholder }) {
 function Results({ params, asked, empty }) {
   const { data, error, loading, reload } = useLoad((signal) => search(params, signal), [asked]);
   const [explained, setExplained] = useState(null);
+  // Only searches of the present are explained.
+  const present = !params.as_of && !params.known_at;
   return html`
     <${ErrorNote} error=${error} retry=${reload} />
     ${!data && loading && html`<${Loading} />`}
     ${data && html`
-      <p class="count" role="status">${counted(data.length, "{count} result", "{count} results")}</p>
+      <p class="count"><span role="status">${counted(data.length, "{count} result", "{count} results")}</span>
+        ${present && data.length > 0 && html`<button type="button" class="quiet" onClick=${askWhyNot}>${t("Missing a memory?")}</button>`}
+      </p>
       <ol class=${loading ? "rows dim" : "rows"}>
         ${data.map((one) => html`
           <li key=${one.id} class="row">
@@ -127,31 +130,20 @@ function Results({ params, asked, empty }) {
               <details onToggle=${(event) => event.target.open && setExplained(one.id)}>
                 <summary>${t("Why this score")}</summary>
                 <${ScoreParts} item=${one} />
-                ${explained === one.id && !params.as_of && !params.known_at && html`<${WhyNot} key=${one.id} params=${params} memoryId=${one.id} compact />`}
+                ${explained === one.id && present && html`<${WhyNot} key=${one.id} params=${params} memoryId=${one.id} compact />`}
               </details>
             </div>
           </li>
         `)}
       </ol>
       ${data.length === 0 && (empty || html`<p>${t("No memory reaches the threshold. Lower it, or widen the filters.")}</p>`)}
-      ${!params.as_of && !params.known_at && html`<${WhyNot} params=${params} />`}
+      ${present && html`<${WhyNot} params=${params} />`}
     `}
   `;
 }
 
-async function search(params, signal) {
-  const body = {
-    query: params.q,
-    filters: filtersOf(params),
-    top_k: SEARCHED,
-    threshold: Number(params.threshold ?? 0.1),
-    show_expired: params.expired === "1",
-    ...momentsOf(params),
-  };
-  return (await call("POST", "v3/memories/search/", { body, signal })).results;
-}
-
-export const momentsOf = ({ as_of, known_at }) => ({ ...(as_of && { as_of }), ...(known_at && { known_at }) });
+const search = (params, signal) =>
+  call("POST", "v3/memories/search/", { body: searchBody(params), signal }).then((found) => found.results);
 
 function List({ params, asked, empty }) {
   const { kept, keep } = useKept(asked);

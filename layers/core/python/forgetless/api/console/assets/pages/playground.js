@@ -10,7 +10,7 @@ import { Found, SearchBox } from "./memories.js";
 
 const ROLES = ["user", "assistant"];
 const SHORT_MS = 700;
-const ENDED = ["SUCCEEDED", "FAILED", "CANCELLED"];
+const ENDED = ["SUCCEEDED", "FAILED"];
 
 const newUser = () => `playground-${crypto.randomUUID().slice(0, 8)}`;
 

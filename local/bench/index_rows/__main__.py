@@ -1,0 +1,4 @@
+from local.bench.index_rows.command import main
+from local.client import run
+
+run(main)
