@@ -125,7 +125,7 @@ test-console: $(STAMP) $(CONSOLE_STAMP) model ## The console in a real browser (
 test-milvus3: $(STAMP) $(LITE_STAMP) ## The contract of the index on Milvus Lite 3.2.2, the nearest thing to newer servers
 	@$(CLEAN_ENV) FORGETLESS_TEST_LITE=3 $(PY) -m pytest -q -m slow --timeout 600 tests/contract/index/test_index_contract.py \
 		tests/contract/index/test_milvus_index.py tests/contract/index/test_filters_in_milvus.py \
-		tests/contract/index/test_recipe_2_in_milvus.py $(ARGS)
+		tests/contract/index/test_past_contract.py tests/contract/index/test_recipe_2_in_milvus.py $(ARGS)
 
 # A round is the same one each time for its seed: what fails can be played again.
 test-races: $(STAMP) ## Several processes at once on every store, longer: make test-races TIMES=50 SEED=1000
