@@ -65,8 +65,10 @@ class ColdStart:
     milvus_s: float
 
 
-def cold_starts(build: Build, python: str | None, ledgers: Sequence[str], runs: int) -> list[ColdStart]:
-    """Measure every function with every ledger. Without `python`, this interpreter and its packages are used.
+def cold_starts(
+    build: Build, python: str | None, ledgers: Sequence[str], runs: int, functions: Sequence[str] = ()
+) -> list[ColdStart]:
+    """Measure these functions, or all, with every ledger. Without `python`, this interpreter and its packages are used.
 
     Raises ToolError when a function does not start.
     """
@@ -75,7 +77,7 @@ def cold_starts(build: Build, python: str | None, ledgers: Sequence[str], runs: 
         return [
             _measure(build, name, ledger, (python or sys.executable, runtime, Path(folder)), runs)
             for ledger in ledgers
-            for name in build.functions
+            for name in functions or build.functions
         ]
 
 
@@ -155,6 +157,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parser = argparse.ArgumentParser(prog="make bench-cold ARGS=", description=__doc__)
     parser.add_argument("--build", type=Path, default=Path(".aws-sam/build"), help="sam's build folder")
     parser.add_argument("--ledgers", nargs="+", default=["sqlite"], help="sqlite, dynamodb (default sqlite)")
+    parser.add_argument("--functions", nargs="+", default=(), help="SearchFunction, ... (default: all of the template)")
     parser.add_argument("--runs", type=int, default=7, help="runs of each; the lowest counts (default 7)")
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="where the JSON file goes")
     options = parser.parse_args(arguments)
@@ -163,7 +166,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         build = read_build(options.build if python else ROOT)
     except TemplateError as error:
         raise ToolError(f"make build comes first: {error}") from error
-    figures = cold_starts(build, python, options.ledgers, options.runs)
+    if unknown := set(options.functions) - set(build.functions):
+        raise ToolError(f"--functions: {', '.join(sorted(unknown))} is none of {', '.join(build.functions)}")
+    figures = cold_starts(build, python, options.ledgers, options.runs, options.functions)
     compiled = {name: layer.bytecode() for name, layer in build.layers.items()} if python else {}
     console = Console()
     what = f"what make build made, modules with bytecode: {compiled}" if python else f"no python{VERSION}: the sources"

@@ -19,7 +19,7 @@ MODELS = {
     for name, size in {ENGLISH: 384, MULTILINGUAL: 384, "jina-embeddings-v3": 1024}.items()
 }
 #: Models with random weights, to measure load with: their vectors mean nothing.
-RANDOM = {"jina-v3-shape": 1024}
+RANDOM = {"jina-v3-shape": 1024, "jina-v3-shape-folded": 1024}
 #: All of them.
 SIZES = MODELS | RANDOM
 
@@ -33,4 +33,5 @@ def prepare_command(
     if model not in RANDOM:
         return (sys.executable, "-m", "embedder", "prepare", "--model", model, "--out", str(folder)), environment
     path = os.pathsep.join(filter(None, (str(_EMBEDDER), environment.get("PYTHONPATH", ""))))
-    return (sys.executable, "-m", "bench.jina_shape", "--out", str(folder)), {**environment, "PYTHONPATH": path}
+    fold = ("--fold",) if model.endswith("-folded") else ()
+    return (sys.executable, "-m", "bench.jina_shape", "--out", str(folder), *fold), {**environment, "PYTHONPATH": path}

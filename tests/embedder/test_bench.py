@@ -102,5 +102,9 @@ def test_jinas_shape_is_prepared_with_a_tokenizer_of_its_own_and_once(
     assert manifest.prefixes["retrieval.query"].startswith("Represent the query")
     assert (out / "tokenizer.json").read_bytes() == (words / "tokenizer.json").read_bytes()
     assert [path.name for path in out.parent.iterdir()] == [jina_shape.NAME], "the float weights are gone"
+    folded = tmp_path / "models" / "folded"
+    jina_shape.make(folded, standin.SMALL, fold=jina_shape.FOLDED)
+    assert verify_folder(folded).tasks == ("retrieval.query", "retrieval.passage")
+    assert verify_folder(folded).name == f"{jina_shape.NAME}-folded"
     monkeypatch.setattr(jina_shape, "fetch", None)
     jina_shape.make(out, standin.SMALL)

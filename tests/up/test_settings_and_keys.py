@@ -19,7 +19,7 @@ import pytest
 from embedder.sources import KNOWN, VARIANTS, find_recipe
 from local.up.errors import UpError
 from local.up.keys import QUEUE_TOKEN, api_key
-from local.up.models import MODELS
+from local.up.models import MODELS, prepare_command
 from local.up.parts import Part, environment_of_functions, parts_of
 from local.up.settings import MAX_SOCKET_BYTES, ROOT, Settings, add_options, read_settings, socket_path
 from local.up.up import _block, up
@@ -96,6 +96,8 @@ def test_a_model_with_random_weights_is_made_by_its_own_command_and_is_not_offer
     first, *others = model.environment["PYTHONPATH"].split(os.pathsep)
     assert (Path(first) / "bench" / "jina_shape.py").is_file()
     assert others == ["mine"]
+    command, _ = prepare_command("jina-v3-shape-folded", tmp_path, {})
+    assert command[-1] == "--fold"
     assert "jina-v3-shape" not in MODELS
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +88,9 @@ class Growing:
                 taken = _repeated(search, seconds)
                 figures.values[f"{whose}, {what} P50 ms"] = statistics.median(taken)
                 figures.values[f"{whose}, {what} CPU ms"] = (self._cpu_s() - cpu) * 1000 / len(taken)
-        figures.values["share of the true best ten"] = self._recall(tenant)
+        vectors = [vector for vector, _ in self.rows.questions(_QUESTIONS)]
+        figures.values["share of the true best ten"] = self._recall(tenant, vectors)
+        figures.values["share of a user's rows"] = self._found(tenant, one_user, vectors)
         figures.values["insert one P50 ms"] = statistics.median(self._inserts())
         figures.values["memory MB"] = self._server.memory_info().rss / 1e6
         figures.values["disk MB"] = disk_bytes(self._data.rglob("*")) / 1e6
@@ -105,15 +107,20 @@ class Growing:
 
         return {"by vector": by_vector, "by words": by_words}
 
-    def _recall(self, tenant: str) -> float:
+    def _recall(self, tenant: str, vectors: Sequence[Sequence[float]]) -> float:
         """Return the share of the rows that are truly nearest among those found; less than 1 if an index guesses."""
-        vectors = [vector for vector, _ in self.rows.questions(_QUESTIONS)]
         true = self.rows.nearest(vectors, self.count, _BEST)
         found = [
             {hit.memory_id for hit in self._index.search_vector(tenant, vector, EVERYTHING, CANDIDATES)[:_BEST]}
             for vector in vectors
         ]
         return sum(len(one & other) for one, other in zip(true, found, strict=True)) / sum(map(len, true))
+
+    def _found(self, tenant: str, one_user: Filter, vectors: Sequence[Sequence[float]]) -> float:
+        """Return the share of a user's rows that a search finds, up to as many as it asks for."""
+        mine = sum(self.rows.user(number) == self.rows.user(0) for number in range(0, self.count, self.rows.tenants))
+        found = [len(self._index.search_vector(tenant, vector, one_user, CANDIDATES)) for vector in vectors]
+        return sum(found) / len(found) / min(mine, CANDIDATES)
 
     def _inserts(self) -> list[float]:
         taken = []

@@ -62,7 +62,7 @@ def items(ledger: DynamoLedger) -> list[dict[str, Any]]:
     return [from_wire(item) for item in answer["Items"]]
 
 
-def test_boto3_is_not_loaded_and_nothing_opened_before_the_first_call() -> None:
+def test_botocore_is_not_loaded_and_nothing_opened_before_the_first_call() -> None:
     script = (
         "import sys; from forgetless.adapters.ledger_dynamodb import DynamoLedger;"
         "DynamoLedger('t').close(); sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"

@@ -26,10 +26,10 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_boto3_is_not_loaded_before_the_first_send() -> None:
+def test_botocore_is_not_loaded_before_the_first_send() -> None:
     script = (
         "import sys; from forgetless.adapters.queue_sqs import SqsQueue; SqsQueue('https://sqs.eu-west-1.amazonaws.com/1/q');"
-        "sys.exit('boto3' in sys.modules)"
+        "sys.exit('botocore' in sys.modules)"
     )
     environment = {"PYTHONPATH": ":".join(sys.path)}
     assert subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == 0

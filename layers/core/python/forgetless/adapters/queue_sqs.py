@@ -11,7 +11,7 @@ import math
 import os
 import re
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from forgetless.domain.bulk_jobs import BulkJob
@@ -30,7 +30,7 @@ READ_TIMEOUT_S = 5
 #: The total number of attempts of a call.
 ATTEMPTS = 2
 
-#: The variables from which boto3 itself reads an endpoint.
+#: The variables from which botocore itself reads an endpoint.
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL")
 
 #: AWS' own hosts: sqs.REGION.amazonaws.com, or vpce-….sqs.REGION.vpce.amazonaws.com within a VPC.
@@ -52,11 +52,11 @@ class _Queue:
         self._lock = threading.Lock()
 
     def _sqs(self) -> SQSClient:
-        """The client, created at its first use, because boto3 takes a third of a second of a cold start."""
+        """The client, created at its first use, because botocore takes a quarter of a second of a cold start."""
         with self._lock:
             if self._client is None:
-                import boto3  # noqa: PLC0415
                 from botocore.config import Config  # noqa: PLC0415
+                from botocore.session import Session  # noqa: PLC0415
 
                 config = Config(
                     connect_timeout=CONNECT_TIMEOUT_S,
@@ -64,8 +64,15 @@ class _Queue:
                     retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                 )
                 region, key = self._identity()
-                session = boto3.session.Session(region_name=region, aws_access_key_id=key, aws_secret_access_key=key)
-                self._client = session.client("sqs", endpoint_url=self._endpoint(), config=config)
+                made = Session().create_client(
+                    "sqs",
+                    region_name=region,
+                    aws_access_key_id=key,
+                    aws_secret_access_key=key,
+                    endpoint_url=self._endpoint(),
+                    config=config,
+                )
+                self._client = cast("SQSClient", made)
             return self._client
 
     def _endpoint(self) -> str | None:
@@ -75,9 +82,9 @@ class _Queue:
         return f"{url.scheme}://{url.netloc}"
 
     def _identity(self) -> tuple[str, str | None]:
-        """The queue's region, and a placeholder for credentials when boto3 must not look for them.
+        """The queue's region, and a placeholder for credentials when botocore must not look for them.
 
-        A server that is not AWS does not check credentials, but boto3 would search the network for them first.
+        A server that is not AWS does not check credentials, but botocore would search the network for them first.
         """
         if match := _AWS_HOST.search(urlsplit(self._queue_url).hostname or ""):
             return match.group(1), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from forgetless.adapters.clock import SystemClock
@@ -27,7 +27,7 @@ _CONNECTIONS = 50
 #: The waits between the tries of a call.
 BACKOFF = Backoff(first_s=0.01, longest_s=0.5)
 
-#: The variables from which boto3 itself reads an endpoint.
+#: The variables from which botocore itself reads an endpoint.
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 _AWS_HOST = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
 
@@ -84,8 +84,9 @@ class Client:
             return self._made
 
     def _make(self) -> DynamoDBClient:
-        import boto3  # noqa: PLC0415 - takes a third of a second of a cold start
+        # Botocore alone: boto3 would also load its resources and its transfers to S3. Both are part of a cold start.
         from botocore.config import Config  # noqa: PLC0415
+        from botocore.session import Session  # noqa: PLC0415
 
         config = Config(
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -95,12 +96,13 @@ class Client:
             retries={"total_max_attempts": 1, "mode": "standard"},
         )
         identity: dict[str, Any] = self._identity()
-        return boto3.session.Session(**identity).client("dynamodb", endpoint_url=self._endpoint_url, config=config)
+        made = Session().create_client("dynamodb", endpoint_url=self._endpoint_url, config=config, **identity)
+        return cast("DynamoDBClient", made)
 
     def _identity(self) -> dict[str, str]:
         """A placeholder region and key for an endpoint that is not AWS and does not check them.
 
-        Without them boto3 would search the network for credentials before it sends a call.
+        Without them botocore would search the network for credentials before it sends a call.
         """
         urls = (self._endpoint_url, *(os.environ.get(name) for name in _ENDPOINT_VARIABLES))
         endpoint = next(filter(None, urls), None)

@@ -75,7 +75,7 @@ class RetryableError(LedgerError):
 
 
 def classify(error: Exception, table: str) -> Exception:
-    """An error of boto3 as a ContendedError, a RetryableError or a permanent LedgerError."""
+    """An error of botocore as a ContendedError, a RetryableError or a permanent LedgerError."""
     from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004, PLC0415
 
     if isinstance(error, ClientError):

@@ -49,7 +49,7 @@ class DynamoLedger(
 ):
     """The ledger in the table with this name, which any number of processes can share.
 
-    boto3 finds region, credentials and endpoint as usual (also AWS_ENDPOINT_URL_DYNAMODB). Nothing is opened before
+    botocore finds region, credentials and endpoint as usual (also AWS_ENDPOINT_URL_DYNAMODB). Nothing is opened before
     the first call. A call that is throttled or conflicts with other writes is retried for `patience_s` seconds.
     A job that succeeds expires `succeeded_jobs_s` seconds later (None: never); the table's TTL removes it.
     """
