@@ -13,7 +13,7 @@ import pytest
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.cli_service import RemoteExports, RemoteImports, Service
+from forgetless.cli.service import RemoteExports, RemoteImports, Service
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.errors import DependencyError
 from forgetless.domain.jobs import Job, JobState
