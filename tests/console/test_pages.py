@@ -23,6 +23,9 @@ PAGES = {
     "keys": ("#/keys", "New key"),
     "playground": ("#/playground", "A conversation"),
     "entities": ("#/entities", "look"),
+    "usage": ("#/usage", "Searches"),
+    "webhooks": ("#/webhooks", "New webhook"),
+    "settings": ("#/settings", "Preview"),
 }
 LOOKS = [("light", 360), ("dark", 1280), ("light", 1280), ("dark", 2560)]
 #: The looks that axe judges: each theme, narrow and wide. It takes seconds for each.
@@ -106,7 +109,8 @@ def test_in_vietnamese_no_text_is_left_in_english(open_console: Open) -> None:
     opened = open_console("#/overview", language="vi-VN")
     opened.page.locator("h1", has_text="Tổng quan").wait_for()
     navigation = opened.page.locator("nav a").all_inner_texts()
-    assert navigation == ["Ký ức", "Du hành thời gian", "Tổng quan", "Công việc", "Khóa", "Sân chơi", "Đối tượng"]
+    assert navigation[:5] == ["Ký ức", "Du hành thời gian", "Tổng quan", "Công việc", "Khóa"]
+    assert navigation[5:] == ["Sân chơi", "Đối tượng", "Mức dùng", "Webhook", "Cài đặt"]
     opened.page.get_by_role("button", name="English").click()
     opened.page.locator("h1", has_text="Overview").wait_for()
     opened.page.reload()

@@ -204,6 +204,22 @@ def test_a_key_is_made_used_and_revoked(open_console: Open) -> None:
     row.wait_for(state="detached")
 
 
+def test_a_key_that_may_only_write_is_offered_no_erasure(open_console: Open) -> None:
+    first = open_console("#/keys")
+    first.say("I write.", user="writer")
+    key = first.call("POST", "/api-keys", json={"label": "writes", "role": "write"}).json()["key"]
+    opened = open_console("#/playground", key=key)
+    page = opened.page
+    page.get_by_text("An administrator's key may erase it.").wait_for()
+    opened.go("#/entities")
+    page.get_by_role("link", name="writer", exact=True).wait_for()
+    assert page.get_by_role("button", name="Erase").count() == 0
+    # Who the users are is offered where one is asked for.
+    opened.go("#/memories")
+    page.get_by_text("Filters").click()
+    page.locator("datalist option[value=writer]").wait_for(state="attached")
+
+
 def test_a_limited_key_sees_its_user_and_no_page_that_it_may_not_use(open_console: Open) -> None:
     first = open_console("#/overview")
     first.say("Limited likes lemons.", user="limited")
@@ -213,7 +229,14 @@ def test_a_limited_key_sees_its_user_and_no_page_that_it_may_not_use(open_consol
     opened = open_console("#/memories?user_id=limited", key=key)
     page = opened.page
     page.get_by_text("Limited likes lemons.").wait_for()
-    assert page.locator("nav a").all_inner_texts() == ["Memories", "Time travel", "Overview", "Jobs", "Entities"]
+    assert page.locator("nav a").all_inner_texts() == [
+        "Memories",
+        "Time travel",
+        "Overview",
+        "Jobs",
+        "Entities",
+        "Usage",
+    ]
     opened.go("#/keys")
     page.get_by_text("There is no such page, or this key may not use it.").wait_for()
     for hash_ in ("#/overview", "#/entities", "#/jobs", "#/memories"):

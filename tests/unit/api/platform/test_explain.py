@@ -130,6 +130,10 @@ def test_beyond_the_candidates_a_memory_has_its_own_scores(api: Api) -> None:
     found = explained(api, far)
     assert (found["fell_at"], step(found, "rank")["passed"]) == ("candidate", None)
     assert found["score"] is not None
+    # A search of more results asks each retriever for more, and so does its explanation, but never for thousands.
+    wider = explained(api, far, top_k=60)
+    assert (wider["fell_at"], step(wider, "rank")["value"], step(wider, "candidate")["limit"]) == ("rank", 201, 240)
+    assert step(explained(api, far, top_k=1000), "candidate")["limit"] == 300
 
 
 def test_a_query_that_the_embedder_refuses_is_explained_by_words_alone(

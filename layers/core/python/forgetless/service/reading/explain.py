@@ -1,7 +1,7 @@
 """Explain: at which step of a search one memory falls, or that it is found.
 
-It makes the same calls as a search, and reads all of its candidates, at most 300. So it costs about as much as a search
-with many refused candidates, whatever the scope holds. Ranks count only memories that the caller may read.
+It makes the same calls as the first look of a search, and reads all of its candidates. So it costs about as much as a
+search with many refused candidates, whatever the scope holds. Ranks count only memories that the caller may read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from forgetless.ports.index import Hit, RequestIndex
 from forgetless.ports.request_ledger import MemoryStore
 from forgetless.service.candidates import Candidate, Candidates
 from forgetless.service.known_names import KnownNames
-from forgetless.service.reading.retrieval import CANDIDATES, asked_text, query_vector, score_details, scorer_for
+from forgetless.service.reading.retrieval import asked_text, first_limit, query_vector, score_details, scorer_for
 from forgetless.service.reading.search import is_shown, unexpired
 from forgetless.service.requests import ScoreDetails, SearchRequest
 
@@ -30,6 +30,8 @@ __all__ = ["ExplainService", "Explanation", "Step"]
 
 #: A row of the index: memory id and version.
 _Key = tuple[str, int]
+#: So many candidates of each retriever are explained at most, however many results the search returns.
+_MOST = 300
 #: The steps that need the index.
 _INDEX_STEPS = ("indexed", "candidate", "threshold", "rank")
 
@@ -67,6 +69,8 @@ class _Places:
     """The row of the memory among the candidates of the search; the ranks are those among what the caller may read."""
 
     row: Candidate | None
+    #: How many candidates each retriever lists.
+    limit: int = 0
     listed: bool = False
     rank: int | None = None
     near: int | None = None
@@ -146,8 +150,9 @@ class ExplainService:
         words = self._recipe.query_words(request.query.strip())
         text = asked_text(self._recipe, self._names, request)
         vector = query_vector(self._embedder, text)
-        near = self._index.search_vector(request.tenant, vector, where, CANDIDATES) if vector else []
-        worded = self._index.search_words(request.tenant, words, where, CANDIDATES) if words else []
+        limit = min(first_limit(request.top_k), _MOST)
+        near = self._index.search_vector(request.tenant, vector, where, limit) if vector else []
+        worded = self._index.search_words(request.tenant, words, where, limit) if words else []
         candidates = Candidates(scorer)
         candidates.add_near(near)
         candidates.add_worded(worded)
@@ -161,10 +166,10 @@ class ExplainService:
         matches = Matcher(where)
         rivals = [one for one in rivals if is_shown(held.get(one.memory_id), one, matches)]
         if row is None or row not in rivals:
-            return _Places(row, candidates=len(rivals), by_words=not vector)
+            return _Places(row, limit, candidates=len(rivals), by_words=not vector)
         near_rank = _rank(row.dense_rank, [one.dense_rank for one in rivals])
         word_rank = _rank(row.word_rank, [one.word_rank for one in rivals])
-        return _Places(row, True, rivals.index(row) + 1, near_rank, word_rank, len(rivals), by_words=not vector)
+        return _Places(row, limit, True, rivals.index(row) + 1, near_rank, word_rank, len(rivals), by_words=not vector)
 
     def _complete(self, candidates: Candidates, asked: _Asked, near: set[_Key], worded: set[_Key], key: _Key) -> None:
         """Add the row `key`, if it exists, and the scores that a retriever did not list."""
@@ -214,11 +219,14 @@ def _candidate_step(places: _Places, *, excluded: bool) -> Step:
         return Step("candidate", None, "an earlier step excluded it")
     if not places.listed:
         return Step(
-            "candidate", False, f"beyond the candidates: each retriever lists {CANDIDATES} at most", limit=CANDIDATES
+            "candidate",
+            False,
+            f"beyond the candidates: each retriever lists {places.limit} at most",
+            limit=places.limit,
         )
     named = {"by meaning": places.near, "by words": places.worded}
     ranks = ", ".join(f"number {rank} {how}" for how, rank in named.items() if rank is not None)
-    return Step("candidate", True, f"{ranks} of {places.candidates} candidates", limit=CANDIDATES)
+    return Step("candidate", True, f"{ranks} of {places.candidates} candidates", limit=places.limit)
 
 
 def _rank_step(places: _Places, top_k: int) -> Step:

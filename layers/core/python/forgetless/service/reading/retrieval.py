@@ -42,6 +42,7 @@ __all__ = [
     "PresentPlace",
     "Retrieval",
     "asked_text",
+    "first_limit",
     "query_vector",
     "score_details",
     "scorer_for",
@@ -61,6 +62,11 @@ MOST_GONE = 2000
 #: How many candidates beyond those still needed are read from the ledger at once, and how many more after refusals.
 _READ_MARGIN = 8
 _READ_AT_MOST = 500
+
+
+def first_limit(top_k: int) -> int:
+    """How many candidates each retriever is asked for at first, by a search that returns `top_k` results."""
+    return min(max(CANDIDATES, CANDIDATES_PER_RESULT * top_k), MOST_INDEX_RESULTS)
 
 
 class Place(Protocol):
@@ -205,7 +211,7 @@ class Retrieval:
         """
         words = self._recipe.query_words(request.query.strip())
         scorer = scorer_for(self._recipe, request, reference)
-        limit = min(max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k), MOST_INDEX_RESULTS)
+        limit = first_limit(request.top_k)
         # Only the merge needs the hits by words, so that search runs during the embedding and the search by vector.
         worded = self._begin_words(places, words, limit)
         try:

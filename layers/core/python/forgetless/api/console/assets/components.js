@@ -72,6 +72,17 @@ export function Copy({ text, label = "Copy" }) {
   return html`<button type="button" class="quiet" onClick=${copy} aria-live="polite">${done ? t("Copied") : t(label)}</button>`;
 }
 
+// What is shown once, like a new key.
+export function Secret({ title, text, onClose }) {
+  return html`
+    <section class="note" role="status">
+      <p><strong>${title}</strong></p>
+      <pre tabindex="0">${text}</pre>
+      <div class="actions"><${Copy} text=${text} /><button type="button" class="quiet" onClick=${onClose}>${t("Close")}</button></div>
+    </section>
+  `;
+}
+
 // The ids of a memory or job, each a link to the memories of that id.
 export function Scope({ of }) {
   const ids = SCOPE.filter((name) => of[name]);

@@ -8,7 +8,10 @@ import { Memories } from "./pages/memories.js";
 import { MemoryPage } from "./pages/memory.js";
 import { Overview } from "./pages/overview.js";
 import { Playground } from "./pages/playground.js";
+import { Settings } from "./pages/settings.js";
 import { TimeTravel } from "./pages/time_travel.js";
+import { Usage } from "./pages/usage.js";
+import { Webhooks } from "./pages/webhooks.js";
 
 export const PAGES = [
   { name: "memories", title: "Memories", needs: "read", show: Memories },
@@ -19,4 +22,7 @@ export const PAGES = [
   { name: "keys", title: "Keys", needs: "admin", whole: true, show: Keys },
   { name: "playground", title: "Playground", needs: "write", whole: true, show: Playground },
   { name: "entities", title: "Entities", needs: "read", show: Entities },
+  { name: "usage", title: "Usage", needs: "read", show: Usage },
+  { name: "webhooks", title: "Webhooks", needs: "admin", whole: true, show: Webhooks },
+  { name: "settings", title: "Settings", needs: "admin", whole: true, show: Settings },
 ];

@@ -10,9 +10,9 @@ export const useSession = () => useContext(SessionContext);
 
 // Signs in with a key; throws ApiError if it is not valid. The key is stored only then.
 export async function signIn(key) {
-  const { role, limited } = await call("GET", "v1/ping/", { key });
+  const { role, limited, org_id: organization, project_id: project } = await call("GET", "v1/ping/", { key });
   storeKey(key);
-  return { role, limited, may: (needed) => RANK[role] >= RANK[needed] };
+  return { role, limited, place: { organization, project }, may: (needed) => RANK[role] >= RANK[needed] };
 }
 
 export const signOut = () => storeKey(null);

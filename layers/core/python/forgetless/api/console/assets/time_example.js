@@ -1,12 +1,13 @@
 // The example of time travel: two memories with a past, imported for a user id of their own.
 
-import { call, segment } from "./api.js";
+import { eraseUser } from "./adds.js";
+import { call } from "./api.js";
 
 const event = (kind, memory) => JSON.stringify({ type: "event", kind, memory });
 
 // Writes it anew: Ana lives in Lisbon from January on; on 20 May she says that she moved to Berlin on 10 May.
 export async function writeExample(user) {
-  await eraseExample(user);
+  await eraseUser(user);
   const [lisbon, berlin, job] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()];
   const base = { scope: { user_id: user }, job_id: job, role: "user" };
   const heard = "2026-05-20T09:00:00.000000+00:00";
@@ -22,7 +23,3 @@ export async function writeExample(user) {
   await call("POST", "import-jobs", { body: { id, file: "time travel example", lines: lines.length } });
   await call("POST", `import-jobs/${id}/lines`, { query: { line: 1, last: true }, lines: `${lines.join("\n")}\n` });
 }
-
-export const eraseExample = (user) => call("DELETE", `v2/entities/user/${segment(user)}/`).catch((error) => {
-  if (error.status !== 404) throw error;
-});

@@ -46,7 +46,7 @@ export function Entities() {
                 <a class="text" data-row href=${hrefOf("memories", { [scope]: one.name })}><bdi>${one.name}</bdi></a>
                 <span class="faint">${counted(one.total_memories, "{count} memory", "{count} memories")}</span>
                 <${Time} at=${one.updated_at} />
-                ${may("write") && html`<button type="button" class="quiet danger" onClick=${() => setAsks(one)}>${t("Erase")}</button>`}
+                ${may("admin") && html`<button type="button" class="quiet danger" onClick=${() => setAsks(one)}>${t("Erase")}</button>`}
               </div></li>
             `)}
           </ul>

@@ -1,7 +1,7 @@
 // Keys: roles, limits and last use; create, rotate and revoke.
 
 import { call } from "../api.js";
-import { Badge, Confirm, Copy, ErrorNote, Field, Loading } from "../components.js";
+import { Badge, Confirm, ErrorNote, Field, Loading, Secret } from "../components.js";
 import { t } from "../i18n.js";
 import { html, useState } from "../lib.js";
 import { useLoad } from "../load.js";
@@ -27,7 +27,7 @@ export function Keys({ params }) {
   return html`
     <h1>${t("Keys")}</h1>
     <${ErrorNote} error=${error} retry=${reload} />
-    ${made && html`<${Secret} made=${made} onClose=${() => setMade(null)} />`}
+    ${made && html`<${Secret} title=${t("This is the new key. It is shown only now.")} text=${made.key} onClose=${() => setMade(null)} />`}
     ${!keys && loading && html`<${Loading} />`}
     ${keys && html`
       <ul class="rows">
@@ -66,16 +66,6 @@ export function Keys({ params }) {
 function Limits({ of }) {
   const lists = [["User", of.user_ids], ["Agent", of.agent_ids], ["App", of.app_ids]];
   return lists.flatMap(([kind, ids]) => ids.map((id) => html`<${Badge} key=${kind + id}><span class="kind">${t(kind)}</span> <bdi>${id}</bdi><//>`));
-}
-
-function Secret({ made, onClose }) {
-  return html`
-    <section class="note" role="status">
-      <p><strong>${t("This is the new key. It is shown only now.")}</strong></p>
-      <pre tabindex="0">${made.key}</pre>
-      <div class="actions"><${Copy} text=${made.key} /><button type="button" class="quiet" onClick=${onClose}>${t("Close")}</button></div>
-    </section>
-  `;
 }
 
 const listOf = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);

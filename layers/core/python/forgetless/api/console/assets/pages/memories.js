@@ -13,6 +13,7 @@ import { WhyNot, askWhyNot } from "../why_not.js";
 
 const PAGE_SIZE = 50;
 const LATER_PAGE_SIZE = 200;
+const OFFERED = 100;
 
 export function Memories({ params }) {
   const change = (changes, options) => go("memories", { ...params, ...changes }, options);
@@ -67,16 +68,17 @@ export function SearchBox({ params, change }) {
 
 export function FilterFields({ params, change }) {
   const used = FILTERS.filter((name) => params[name]).length;
+  const ids = useKnownIds();
   const field = (name, label, more = {}) => html`
     <${Field} key=${name} label=${t(label)}>
       <${FilterInput} name=${name} value=${params[name] ?? ""} change=${change} ...${more} />
     <//>
   `;
   return html`
-    <details class="filters" open=${used > 0 && matchMedia("(min-width: 52rem)").matches}>
+    <details class="filters" open=${used > 0 && matchMedia("(min-width: 52rem)").matches} onToggle=${(event) => event.target.open && ids.ask()}>
       <summary>${t("Filters")} ${used > 0 && html`<${Badge}>${used}<//>`}</summary>
       <div class="fields">
-        ${SCOPE.map((name) => field(name, SCOPE_LABELS[name]))}
+        ${SCOPE.map((name) => field(name, SCOPE_LABELS[name], { offered: ids.of(name) }))}
         ${field("category", "Category")}
         ${field("metadata", "Metadata", { placeholder: "topic=food" })}
         ${field("from", "Created from", { type: "date" })}
@@ -95,16 +97,25 @@ export function FilterFields({ params, change }) {
   `;
 }
 
-function FilterInput({ name, value, change, type = "text", placeholder }) {
+// The ids of the first users, agents, apps and runs, for whoever does not know them. They are asked for when needed.
+function useKnownIds() {
+  const [entities, setEntities] = useState(null);
+  const ask = () => entities ?? call("GET", "v1/entities/", { query: { page_size: OFFERED } }).then((page) => setEntities(page.results), () => {});
+  const of = (scope) => (entities ?? []).filter((one) => `${one.type}_id` === scope).map((one) => one.name);
+  return { ask, of };
+}
+
+function FilterInput({ name, value, change, type = "text", placeholder, offered = [] }) {
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);
   const commit = () => text !== value && change({ [name]: text.trim() });
   return html`
     <input
-      type=${type} value=${text} placeholder=${placeholder} spellcheck=${false}
+      type=${type} value=${text} placeholder=${placeholder} spellcheck=${false} list=${offered.length > 0 ? `known-${name}` : undefined}
       onInput=${(event) => setText(event.target.value)} onChange=${commit}
       onKeyDown=${(event) => event.key === "Enter" && commit()}
     />
+    ${offered.length > 0 && html`<datalist id=${`known-${name}`}>${offered.map((id) => html`<option key=${id} value=${id} />`)}</datalist>`}
   `;
 }
 

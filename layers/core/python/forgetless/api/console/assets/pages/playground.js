@@ -1,5 +1,6 @@
 // Playground: a conversation of one's own, what was remembered of it, and questions beside it.
 
+import { addAndWait, eraseUser } from "../adds.js";
 import { call, segment } from "../api.js";
 import { Badge, ErrorNote, Field } from "../components.js";
 import { number, t } from "../i18n.js";
@@ -9,8 +10,6 @@ import { useSession } from "../session.js";
 import { Found, SearchBox } from "./memories.js";
 
 const ROLES = ["user", "assistant"];
-const SHORT_MS = 700;
-const ENDED = ["SUCCEEDED", "FAILED"];
 
 const newUser = () => `playground-${crypto.randomUUID().slice(0, 8)}`;
 
@@ -24,16 +23,18 @@ export function Playground({ params }) {
 }
 
 function Ground({ user, params }) {
-  const { say } = useSession();
+  const { may, say } = useSession();
   const [round, setRound] = useState(0);
   const [error, setError] = useState(null);
-  const erase = () => call("DELETE", `v2/entities/user/${segment(user)}/`).then(
-    () => { say({ text: t("The playground is erased.") }); go("playground", { user_id: newUser() }); },
-    (failure) => (failure.status === 404 ? go("playground", { user_id: newUser() }) : setError(failure)),
-  );
+  const erase = () => eraseUser(user).then(() => {
+    say({ text: t("The playground is erased.") });
+    go("playground", { user_id: newUser() });
+  }, setError);
   return html`
     <h1>${t("Playground")}</h1>
-    <p>${t("Write a conversation and see what is remembered of it. It belongs to a user of its own:")} <code>${user}</code> <button type="button" class="quiet danger" onClick=${erase}>${t("Erase this playground")}</button></p>
+    <p>${t("Write a conversation and see what is remembered of it. It belongs to a user of its own:")} <code>${user}</code> ${may("admin")
+      ? html`<button type="button" class="quiet danger" onClick=${erase}>${t("Erase this playground")}</button>`
+      : html`<span class="faint">${t("An administrator's key may erase it.")}</span>`}</p>
     <${ErrorNote} error=${error} />
     <div class="columns">
       <section><${Conversation} user=${user} onDone=${() => setRound((count) => count + 1)} /></section>
@@ -119,13 +120,7 @@ function Outcome({ run: { job, seconds, tokens, sources, superseded } }) {
 async function remembered(user, messages, infer) {
   const began = performance.now();
   const before = await tokensToday();
-  const added = await call("POST", "v3/memories/add/", { body: { messages, user_id: user, infer } });
-  const id = added.event_id ?? added.id;
-  let job;
-  do {
-    job = await call("GET", `v1/event/${segment(id)}/`);
-    if (!ENDED.includes(job.status)) await new Promise((done) => setTimeout(done, SHORT_MS));
-  } while (!ENDED.includes(job.status));
+  const job = await addAndWait({ messages, user_id: user, infer });
   const seconds = (performance.now() - began) / 1000;
   const [sources, superseded] = [{}, {}];
   await Promise.all(job.results.map(async ({ id: memory }) => {

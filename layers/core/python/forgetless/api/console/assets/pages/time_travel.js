@@ -1,5 +1,6 @@
 // Time travel: what was true, and what was known, at two moments, over any list or search.
 
+import { eraseUser } from "../adds.js";
 import { call, segment } from "../api.js";
 import { ErrorNote, Field } from "../components.js";
 import { t } from "../i18n.js";
@@ -8,7 +9,7 @@ import { useLoad } from "../load.js";
 import { go } from "../router.js";
 import { useSession } from "../session.js";
 import { dayOf, endOfDay, shownTime } from "../times.js";
-import { eraseExample, writeExample } from "../time_example.js";
+import { writeExample } from "../time_example.js";
 import { FilterFields, Found, SearchBox } from "./memories.js";
 
 const STEPS = 1000;
@@ -94,7 +95,7 @@ function Example({ params }) {
   const [error, setError] = useState(null);
   if (!may("admin") || limited) return null;
   const write = () => writeExample(EXAMPLE).then(() => go("time", { user_id: EXAMPLE, as_of: "2026-05-15T12:00:00.000Z" }), setError);
-  const erase = () => eraseExample(EXAMPLE).then(() => {
+  const erase = () => eraseUser(EXAMPLE).then(() => {
     say({ text: t("The example is erased.") });
     go("time");
   }, setError);
