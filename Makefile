@@ -45,9 +45,12 @@ CLIENTS_HOME := .venv-clients
 empty :=
 space := $(empty) $(empty)
 
-# Tests never talk to a real LLM, whatever the caller's shell has configured. The hundreds of processes that they start
-# load compiled modules, even if that shell keeps Python from writing any.
-CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL -u PYTHONDONTWRITEBYTECODE
+# Packages are compiled when they are first loaded (local/up/venv.sh). If the caller's shell kept Python from writing what
+# it has compiled, each of the many processes of the service and of its tests would compile it again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Tests never talk to a real LLM, whatever the caller's shell has configured.
+CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
 
 # Every target here is a command, none a file.
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
@@ -82,12 +85,12 @@ imports: $(STAMP) ## Import directions (import-linter)
 
 # Many tests wait for processes and servers, so three run at once where there are two processors.
 unit: $(STAMP) $(LOAD_STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
-	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 3 --dist loadgroup -m 'not docker and not mutations and not clients and not console' $(ARGS)
+	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 3 -m 'not docker and not mutations and not clients and not console' $(ARGS)
 
 # The functions and layers, the embedder and the API as an image has it; what only runs on one machine stays on 3.11.
 DEPLOYED_TESTS := tests/unit tests/contract tests/embedder tests/e2e
 test-python313: $(DEPLOYED_STAMP) model ## Unit, contract and end-to-end tests of what is deployed, under Python 3.13
-	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' .venv-3.13/bin/python -m pytest -q -n 3 --dist loadgroup \
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' .venv-3.13/bin/python -m pytest -q -n 3 \
 		-m 'not docker and not mutations and not clients and not console' \
 		$(DEPLOYED_TESTS) --ignore tests/embedder/test_bench.py \
 		--ignore tests/e2e/test_examples.py --ignore tests/e2e/test_stores.py $(ARGS)
@@ -130,7 +133,7 @@ test-milvus3: $(STAMP) $(LITE_STAMP) ## The contract of the index on Milvus Lite
 # A round is the same one each time for its seed: what fails can be played again.
 test-races: $(STAMP) ## Several processes at once on every store, longer: make test-races TIMES=50 SEED=1000
 	@$(CLEAN_ENV) FORGETLESS_RACE_TIMES=$(or $(TIMES),10) FORGETLESS_RACE_SEED=$(or $(SEED),1) \
-		$(PY) -m pytest -q -n 2 --dist loadgroup --timeout 7200 tests/concurrency $(ARGS)
+		$(PY) -m pytest -q -n 2 --timeout 7200 tests/concurrency $(ARGS)
 
 # Each client in an environment of its own, with its own dependencies; CLIENTS names those that are wanted.
 test-clients: $(STAMP) model client-environments ## mem0's own clients and those of MCP, unmodified, against the service: make test-clients CLIENTS=py-2.2.1

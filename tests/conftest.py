@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a DynamoDB server that starts when a test needs one."""
+"""For all tests: a DynamoDB server that starts when a test needs one, and which worker runs what."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,6 +25,20 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 parse_descriptions_once()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """For `-n`, whatever `--dist` says."""
+    from tests.distribution import UnitScheduling  # noqa: PLC0415 - only where xdist is
+
+    return UnitScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Hundreds of files of short tests come last, so that in the end no worker waits long for another."""
+    items.sort(key=lambda item: item.nodeid.startswith("tests/unit/"))
+
 
 #: moto answers hundreds of times more slowly than DynamoDB, and to one at a time.
 PATIENCE_S = 100.0

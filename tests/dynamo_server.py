@@ -15,6 +15,7 @@ import boto3
 from moto import backends
 from moto.core import responses
 from moto.core.serialize import ResponseSerializer
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -121,9 +122,22 @@ def error(code: str, status: int = 400, **more: Any) -> tuple[int, Any]:
 
 
 class Handler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
-    """Keeps connections open, as DynamoDB does."""
+    """Keeps connections open, as DynamoDB does; werkzeug closes them, and waits 10 ms for more after each request."""
 
     protocol_version = "HTTP/1.1"
+
+    def run_wsgi(self) -> None:
+        begun: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
+            begun.append((status, headers))
+
+        body = b"".join(self.server.app(self.make_environ(), start))
+        status, headers = begun[-1]
+        kept = [(name, value) for name, value in headers if name.lower() not in {"content-length", "connection"}]
+        lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in kept), f"Content-Length: {len(body)}"]
+        # In one piece: TCP delays the second small one.
+        self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
         pass
@@ -171,7 +185,30 @@ def _get_value_of_a_type(self: Any, value: Any, key: str, shape: Any) -> Any:
     return _get_value(self, value, key, shape)
 
 
-# Half of moto's time for a request went into these three.
+_cast_value = DynamoType.cast_value.fget
+
+
+def _cast(self: DynamoType) -> Any:
+    """What values are compared by; nearly all are strings, for which moto asks five other types first."""
+    return self.value if self.type == "S" else _cast_value(self)
+
+
+def _place(item: Item) -> tuple[Any, ...]:
+    return (item.hash_key.cast_value, *([item.range_key.cast_value] if item.range_key else ()))
+
+
+def _in_order(self: Table) -> list[Item]:
+    """All items, sorted by the values of their keys; moto compares the objects around them, many times each."""
+    return sorted((item for partition in self.items.values() for item in _items_of(self, partition)), key=_place)
+
+
+def _items_of(table: Table, partition: Any) -> Iterable[Item]:
+    return partition.values() if table.range_key_attr else [partition]
+
+
+# Two thirds of moto's time for a request went into these five.
+DynamoType.cast_value = property(_cast)
+Table.all_items = _in_order
 ResponseSerializer.get_value = _get_value_of_a_type
 responses.method_names_from_class = functools.cache(responses.method_names_from_class)
 _MODULES = tuple(backends.list_of_moto_modules())

@@ -49,6 +49,7 @@ class ScratchService:
     connection: Connection
     state: Path
     embedder_url: str
+    embedder_key: str
 
 
 def free_port() -> int:
@@ -122,7 +123,8 @@ def scratch_service(folder: Path, *, settings: Mapping[str, str] | None = None) 
     with process((sys.executable, "-m", "local.up", "up"), log=log, environment=environment) as up:
         wait_for("Forgetless", lambda: answers(f"{url}/health"), up, log)
         key = (state / "api_key").read_text(encoding="utf-8").strip()
-        yield ScratchService(Connection(url, key), state, f"http://127.0.0.1:{embedder}")
+        embedder_key = (state / "embedder_api_key").read_text(encoding="utf-8").strip()
+        yield ScratchService(Connection(url, key), state, f"http://127.0.0.1:{embedder}", embedder_key)
 
 
 def prepare_model(model: str) -> None:

@@ -37,8 +37,9 @@ fi
 echo "Installing into $folder (once; about a minute)"
 rm -f "$folder"/.installed-*
 log=$folder/install.log
+# Python compiles what it loads when it first loads it; to compile everything is half of an installation's time.
 install() {
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >>"$log" 2>&1
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile "$@" >>"$log" 2>&1
 }
 : >"$log"
 if ! { install "$@" && { [ -z "${PROJECT:-}" ] || install --no-deps --no-build-isolation --editable "$PROJECT"; }; }; then

@@ -35,7 +35,7 @@ def turnstile(dynamo_server: DynamoServer) -> Iterator[Turnstile]:
 
 def _arenas() -> list[object]:
     return [
-        pytest.param((ledger, count), id=f"{ledger}-{count}", marks=pytest.mark.xdist_group(f"races-{count}"))
+        pytest.param((ledger, count), id=f"{ledger}-{count}")
         for ledger in ("sqlite", "dynamodb")
         for count in (2, 3)
         if (ledger, count) != ("dynamodb", 2) or TIMES > 1

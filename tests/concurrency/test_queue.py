@@ -43,13 +43,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield endpoint
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(("sqs", 2), id="sqs-2", marks=pytest.mark.xdist_group("races-2")),
-        pytest.param(("sqs", 3), id="sqs-3", marks=pytest.mark.xdist_group("races-3")),
-        pytest.param(("memory", 3), id="memory-3", marks=pytest.mark.xdist_group("races-3")),
-    ]
-)
+@pytest.fixture(params=[("sqs", 2), ("sqs", 3), ("memory", 3)], ids=["sqs-2", "sqs-3", "memory-3"])
 def post(request: pytest.FixtureRequest) -> Iterator[Post]:
     """The emulator's SQS and processes, or the queue in memory and threads."""
     kind, count = request.param

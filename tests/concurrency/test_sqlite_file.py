@@ -15,8 +15,6 @@ import pytest
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from tests.contract.ledger.making import a_memory
 
-pytestmark = pytest.mark.xdist_group("races-2")
-
 ROOT = Path(__file__).parents[2]
 
 #: What people and programs do beside a service that runs; each opens the file and closes it again.

@@ -18,7 +18,7 @@ from forgetless.service.jobs.bulk import BulkService
 from local.emulator.specs import ACCOUNT_ID
 from tests.e2e.house import QUEUE_TOKEN, ROOT, House, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -29,7 +29,6 @@ from tests.e2e.house import ROOT, House
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("house"),
     pytest.mark.timeout(240),
     pytest.mark.skipif(os.environ.get("FORGETLESS_E2E", "up") != "up", reason="the pages are about make up"),
 ]

@@ -16,7 +16,7 @@ from tests.e2e.house import ROOT, House, wait_until
 #: Containers of sam local start slowly, and the first test pays for them.
 TEST_S = 1500 if os.environ.get("FORGETLESS_E2E") == "sam" else 240
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(TEST_S)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(TEST_S)]
 
 
 def test_what_is_added_is_found_by_meaning_at_once(house: House) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.house import House
 from tests.unit.api.mcp_client import connected
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.house import House, wait_until
 from tests.e2e.test_house import TEST_S
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(TEST_S)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(TEST_S)]
 
 
 def figures(house: House) -> dict[tuple[str, ...], float]:

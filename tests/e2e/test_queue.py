@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.house import QUEUE_TOKEN, House, wait_until
 from tests.e2e.test_house import TEST_S
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(TEST_S)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(TEST_S)]
 
 
 class IngestQueue:

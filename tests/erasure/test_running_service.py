@@ -21,7 +21,7 @@ from tests.erasure.whole import WHOLE
 from tests.unit.api.mcp_client import connected
 from tests.unit.servers import Answer, serve
 
-pytestmark = [WHOLE, pytest.mark.timeout(1800), pytest.mark.xdist_group("house")]
+pytestmark = [WHOLE, pytest.mark.timeout(1800)]
 
 #: Other people's memories: pages of the files are split and filled, as in a service that is used.
 _OTHERS = 300

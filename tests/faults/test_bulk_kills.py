@@ -18,7 +18,7 @@ from tests.faults.ledgers import NewLedger, dynamodb_ledgers, ledgers
 if TYPE_CHECKING:
     from tests.dynamo_server import DynamoServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 NewHarness = Callable[..., BulkHarness]
 

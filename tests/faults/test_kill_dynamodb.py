@@ -7,7 +7,7 @@ import pytest
 from tests.faults.fault_injection import Fault, Step, Way
 from tests.faults.kill_runner import LONG, MANY, Outcome, Runner
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 UNHARMED = Outcome(lost=0, doubled=0, same=True)
 

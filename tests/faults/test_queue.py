@@ -14,7 +14,7 @@ from tests.faults.kill_runner import Runner
 from tests.faults.shared_stores import POISON, compose
 from tests.unit.servers import free_socket
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_a_poison_message_ends_after_its_attempts_and_the_rest_of_its_batch_is_done(runner: Runner) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.cli_service import RemoteExports, RemoteImports, Service
+from forgetless.cli.service import RemoteExports, RemoteImports, Service
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.errors import DependencyError
 from forgetless.domain.jobs import Job, JobState
@@ -27,7 +27,7 @@ from tests.faults.ledgers import NewLedger, OpenLedger, dynamodb_ledgers, half_w
 from tests.faults.processes import PROCESSES
 from tests.faults.transfer_process import DIED, TENANT, Order, command, run_command, serve_service
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 KEY = "key-of-the-administrator"
 #: Seconds that a process may take on a busy machine.

@@ -11,13 +11,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from forgetless import cli_import_file
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.queue_none import NoQueue
 from forgetless.api.app import create_app
 from forgetless.api.selfhosted.routes import transfer_jobs
-from forgetless.cli_export_file import export_file
-from forgetless.cli_import_file import SourceFile, import_file
+from forgetless.cli import import_file
+from forgetless.cli.export_file import export_file
 from forgetless.ports.ledger import Ledger
 from forgetless.service.services import Ports, Services
 from forgetless.service.transfer.event_export import EventExport
@@ -95,15 +94,15 @@ class _Source:
 @contextmanager
 def small_portions() -> Iterator[None]:
     """Let the command and the service use small portions."""
-    held = cli_import_file._FIRST_BYTES, cli_import_file._QUICK_S, transfer_jobs.MOST_BYTES, transfer_jobs.ENOUGH_BYTES
-    cli_import_file._FIRST_BYTES, cli_import_file._QUICK_S = _IMPORT_BYTES, 0.0
+    held = import_file._FIRST_BYTES, import_file._QUICK_S, transfer_jobs.MOST_BYTES, transfer_jobs.ENOUGH_BYTES
+    import_file._FIRST_BYTES, import_file._QUICK_S = _IMPORT_BYTES, 0.0
     transfer_jobs.MOST_BYTES = transfer_jobs.ENOUGH_BYTES = EXPORT_BYTES
     try:
         yield
     finally:
         (
-            cli_import_file._FIRST_BYTES,
-            cli_import_file._QUICK_S,
+            import_file._FIRST_BYTES,
+            import_file._QUICK_S,
             transfer_jobs.MOST_BYTES,
             transfer_jobs.ENOUGH_BYTES,
         ) = held
@@ -116,8 +115,13 @@ def command(name: str, file: Path, other_side: Any) -> None:
             export_file(other_side, file, name="here", afresh=False, tell=_tell)
             return
         with file.open("rb") as lines:
-            import_file(
-                other_side, SourceFile(lines, file), afresh=False, tell=_tell, warn=_complain, clock=SystemClock()
+            import_file.import_file(
+                other_side,
+                import_file.SourceFile(lines, file),
+                afresh=False,
+                tell=_tell,
+                warn=_complain,
+                clock=SystemClock(),
             )
 
 

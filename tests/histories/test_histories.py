@@ -9,7 +9,7 @@ import pytest
 from tests.histories.run import PLANS, Run, Tally
 from tests.histories.world import Checkout
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("histories"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 #: What clients and nemesis choose; when which of them comes first is not theirs to choose.
 SEED = 14

@@ -21,7 +21,7 @@ from tests.scale.work import Meter, Work, counted, growth
 from tests.unit.api.client import Api, make_api, put_key
 from tests.unit.service.world import World, facts, make_world
 
-pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 
 #: Memories of the one user of each tenant. No read takes as many at once.
 SIZES = {"small": 120, "large": 240}

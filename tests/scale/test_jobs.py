@@ -8,7 +8,7 @@ from tests.scale.comparing import JOB_MOST, compare
 from tests.scale.job_cases import JOB_CASES
 from tests.scale.stage import Stage
 
-pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("name", JOB_CASES)

@@ -12,7 +12,7 @@ from tests.scale.stage import Ask, Stage, ToolAsk
 from tests.scale.tool_cases import TOOL_CASES
 from tests.scale.work import Work
 
-pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 
 
 def test_every_route_and_every_tool_has_a_case() -> None:

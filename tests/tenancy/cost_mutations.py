@@ -93,7 +93,7 @@ _TOKENS = (
     ),
 )
 
-_BACKUP, _FILES = "tests/unit/test_cli_backup.py", "tests/unit/cli_formats/test_source_files.py"
+_BACKUP, _FILES = "tests/unit/cli/test_backup.py", "tests/unit/cli/formats/test_source_files.py"
 _WORK = (
     Mutation(
         "adds: facts store any amount of metadata",
@@ -111,28 +111,28 @@ _WORK = (
     ),
     Mutation(
         "import --verify: what was not counted in time is left out",
-        "cli_import_verify.py",
+        "cli/import_verify.py",
         "read = len(portion) if counts.lines is None else counts.lines",
         "read = len(portion)",
-        ("tests/unit/test_cli_transfer.py", "-k", "goes_on_where"),
+        ("tests/unit/cli/test_transfer.py", "-k", "goes_on_where"),
     ),
     Mutation(
         "imports: any growth of what is packed",
-        "cli_formats/expansion.py",
+        "cli/formats/expansion.py",
         "if self.count > max(_FREE_BYTES, MOST_FOLD * made_from):",
         "if False:",
         (_FILES, "-k", "without_end"),
     ),
     Mutation(
         "imports: packed any number of times",
-        "cli_formats/recognise.py",
+        "cli/formats/recognise.py",
         "if packed == _MOST_PACKED and",
         "if False and",
         (_FILES, "-k", "contains_itself"),
     ),
     Mutation(
         "imports: a line of any length",
-        "cli_formats/streams.py",
+        "cli/formats/streams.py",
         "if len(line) > LONGEST:",
         "if False:",
         (_FILES, "-k", "line_without_an_end"),

@@ -352,7 +352,7 @@ _ACCESS = (
         "service/access/keys.py",
         "if held is None and len(secret) < LEAST_CHARS:",
         "if held is None and len(secret) < 1:",
-        ("tests/unit/test_cli_keys.py", "-k", "short"),
+        ("tests/unit/cli/test_keys.py", "-k", "short"),
     ),
     Mutation(
         "keys: all pages are open",
@@ -403,10 +403,10 @@ _IDENTIFIERS = (
     ),
     Mutation(
         "terminals get control characters",
-        "cli_text.py",
+        "cli/text.py",
         "_escape(char) if is_unseen(stored, place) else char for",
         "char for",
-        ("tests/unit/test_cli_text.py",),
+        ("tests/unit/cli/test_text.py",),
     ),
     Mutation(
         "audit: no refusals", "api/audit.py", "if status == _FORBIDDEN:", "if False:", (_AUDIT, "-k", "newest_first")

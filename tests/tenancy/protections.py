@@ -287,7 +287,7 @@ _ERASED = (
         "service/transfer/erased_lines.py",
         'return b"" if markers.cover(read.memory) else line',
         "return line",
-        ("tests/unit/test_cli_import_erasures.py",),
+        ("tests/unit/cli/test_import_erasures.py",),
     ),
     Mutation(
         "erased: Milvus Lite's free pages keep it",

@@ -13,7 +13,7 @@ _KEYS = "tests/unit/api/test_keys.py"
 _DELETION = "tests/unit/service/erasures/test_tenant_deletion.py"
 _REMOVAL = "tests/contract/ledger/test_tenant_removal.py"
 _PERSON = "tests/unit/service/transfer/test_person_export.py"
-_VERIFY = "tests/unit/test_cli_erase.py"
+_VERIFY = "tests/unit/cli/test_erase.py"
 
 
 def _key(name: str, old: str, new: str, tests: str) -> Mutation:
@@ -132,14 +132,14 @@ _EXPORTS = (
     ),
     Mutation(
         "erase --verify: files are not read",
-        "cli_byte_search.py",
+        "cli/byte_search.py",
         "if places.alone or places.within:",
         "if False:",
         (_VERIFY,),
     ),
     Mutation(
         "erase --verify: what is found is no failure",
-        "cli_erase.py",
+        "cli/erase.py",
         "return FOUND if any(look.verdict is Verdict.FOUND for look in looks) else OK",
         "return OK",
         (_VERIFY,),
@@ -293,10 +293,10 @@ _DELETIONS = (
     ),
     _deletion(
         "nobody is asked",
-        "cli_tenants.py",
+        "cli/tenants.py",
         "if not options.yes and not _confirmed(name):",
         "if False:",
-        "tests/unit/test_cli_tenants.py",
+        "tests/unit/cli/test_tenants.py",
         "-k",
         "asked_for",
     ),

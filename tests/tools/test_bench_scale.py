@@ -23,7 +23,7 @@ def figures(size: Size, **values: float) -> Figures:
 
 
 def measures(service: FakeService, folder: Path, end: float = float("inf")) -> Measures:
-    own = ScratchService(Connection(service.url, KEY), folder, "")
+    own = ScratchService(Connection(service.url, KEY), folder, "", "")
     return Measures(own, Size(4), folder, seconds=0.1, end=end)
 
 

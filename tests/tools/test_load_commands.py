@@ -225,7 +225,7 @@ def test_a_model_is_loaded_after_the_default_one_each_on_a_service_of_its_own(
     @contextmanager
     def scratch(folder: Path, *, settings: Mapping[str, str]) -> Iterator[ScratchService]:
         started.append(settings["EMBEDDING_MODEL"])
-        yield ScratchService(Connection(service.url, KEY), folder, "")
+        yield ScratchService(Connection(service.url, KEY), folder, "", "")
 
     monkeypatch.setattr(cli, "prepare_model", prepared.append)
     monkeypatch.setattr(cli, "scratch_service", scratch)

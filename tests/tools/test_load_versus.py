@@ -12,7 +12,7 @@ import pytest
 from local.bench.load import LoadResult
 from local.client import Connection, ToolError
 from local.loadtest.preload import Preload
-from local.loadtest.scratch_service import answers, free_port, process, wait_for
+from local.loadtest.scratch_service import ScratchService, answers, free_port, process, wait_for
 from local.loadtest.versus.command import loads_over
 from local.loadtest.versus.comparison_report import FUNCTIONS, MEM0, versus_report
 from local.loadtest.versus.mem0_server import mem0_python, mem0_server
@@ -21,6 +21,9 @@ from local.results.page import to_page
 from local.results.report import to_markdown
 from tests.tools.fake_service import KEY, FakeService
 from tests.tools.test_load_report import HEAD
+
+#: A service that nobody reaches.
+NO_SERVICE = ScratchService(Connection("", ""), Path(), "", "")
 
 
 def round_of(who: str, *, requests: int, p99: float = 10.0, cpu_s: float = 1.0, memory: int = 100) -> Round:
@@ -96,7 +99,7 @@ def test_the_report_names_ratios_and_figures() -> None:
 
 def test_a_folder_without_mem0_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="MEM0=path"), mem0_server(
-        tmp_path, tmp_path / "scratch", python=Path(sys.executable), embedder_url=""
+        tmp_path, tmp_path / "scratch", python=Path(sys.executable), service=NO_SERVICE
     ):  # fmt: skip
         pass
 
@@ -104,8 +107,9 @@ def test_a_folder_without_mem0_is_one_line(tmp_path: Path) -> None:
 def test_another_version_of_mem0_is_refused(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "main.py").write_text("start_differently()\n")
+    (tmp_path / "server" / "AGENTS.md").symlink_to("left-out.md")  # is no reason to stop
     with pytest.raises(ToolError, match="version that this tool does not know"), mem0_server(
-        tmp_path, tmp_path / "scratch", python=Path(sys.executable), embedder_url=""
+        tmp_path, tmp_path / "scratch", python=Path(sys.executable), service=NO_SERVICE
     ):  # fmt: skip
         pass
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.cli import main
+from forgetless.cli.__main__ import main
 from forgetless.domain.generations import Generation
 from forgetless.domain.memory import Memory
 from forgetless.domain.recipe import RECIPE_VERSION

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from forgetless import cli
+from forgetless.cli import __main__ as cli
 from forgetless.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import pytest
 
 from local.up.settings import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("venv")]
+pytestmark = pytest.mark.slow
 
 
 def venv(folder: Path, stamp: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

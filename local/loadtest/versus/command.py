@@ -51,9 +51,7 @@ def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
             folder = Path(scratch) / "mem0"
             folder.mkdir()
             Path(scratch).chmod(0o711)
-            mem0 = running.enter_context(
-                mem0_server(options.mem0.resolve(), folder, python=python, embedder_url=own.embedder_url)
-            )
+            mem0 = running.enter_context(mem0_server(options.mem0.resolve(), folder, python=python, service=own))
         _fill(console, "Forgetless", own.connection, preload)
         _fill(console, "mem0", mem0.connection, preload)
         contestants = _contestants(own, mem0, uvicorn)

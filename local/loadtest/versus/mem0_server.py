@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.client import Connection, ToolError
-from local.loadtest.scratch_service import answers, free_port, llm_stub, process, wait_for
+from local.loadtest.scratch_service import ScratchService, answers, free_port, llm_stub, process, wait_for
 from local.up.settings import ROOT
 
 __all__ = ["Mem0", "mem0_python", "mem0_server"]
@@ -46,8 +46,11 @@ def mem0_python(environment: Mapping[str, str]) -> Path:
 
 
 @contextmanager
-def mem0_server(checkout: Path, folder: Path, *, python: Path, embedder_url: str) -> Iterator[Mem0]:
-    """Start it and everything it needs in `folder`; raises ToolError when something is missing."""
+def mem0_server(checkout: Path, folder: Path, *, python: Path, service: ScratchService) -> Iterator[Mem0]:
+    """Start it in `folder` with everything it needs but the embedder, which is that of the service.
+
+    Raises ToolError when something is missing.
+    """
     server = _patched_copy(checkout, folder / "server")
     # Postgres refuses to run as root, and its user must be able to read its data.
     folder.chmod(0o711)
@@ -57,7 +60,7 @@ def mem0_server(checkout: Path, folder: Path, *, python: Path, embedder_url: str
         llm_url = parts.enter_context(llm_stub(folder))
         key = secrets.token_urlsafe(24)
         environment = _environment(folder, port, key) | {
-            "VERSUS_CONFIG": json.dumps(_config(folder, socket, embedder_url, llm_url))
+            "VERSUS_CONFIG": json.dumps(_config(folder, socket, service, llm_url))
         }
         _do(python, "-m", "alembic", "upgrade", "head", cwd=server, environment=environment)
         http = free_port()
@@ -74,7 +77,8 @@ def _patched_copy(checkout: Path, copy: Path) -> Path:
     main = source / "main.py"
     if not main.is_file():
         raise ToolError(f"{checkout} holds no server of mem0's: name its checkout, as make versus-mem0 MEM0=path")
-    shutil.copytree(source, copy)
+    # A checkout may have links to what was left out of it.
+    shutil.copytree(source, copy, ignore_dangling_symlinks=True)
     text = main.read_text(encoding="utf-8")
     if text.count(_START) != 1:
         raise ToolError(f"{main} is of a version that this tool does not know: no single line {_START!r}")
@@ -83,7 +87,7 @@ def _patched_copy(checkout: Path, copy: Path) -> Path:
     return copy
 
 
-def _config(folder: Path, socket: Path, embedder_url: str, llm_url: str) -> dict[str, object]:
+def _config(folder: Path, socket: Path, service: ScratchService, llm_url: str) -> dict[str, object]:
     def provided(provider: str, **config: object) -> dict[str, object]:
         return {"provider": provider, "config": config}
 
@@ -95,7 +99,8 @@ def _config(folder: Path, socket: Path, embedder_url: str, llm_url: str) -> dict
         ),
         "llm": provided("openai", api_key="stub", openai_base_url=llm_url, model="stub"),
         "embedder": provided(
-            "openai", api_key="ours", openai_base_url=f"{embedder_url}/v1", model="all-MiniLM-L6-v2", embedding_dims=384
+            "openai", api_key=service.embedder_key, openai_base_url=f"{service.embedder_url}/v1",
+            model="all-MiniLM-L6-v2", embedding_dims=384,
         ),
         "history_db_path": str(folder / "history.db"),
     }  # fmt: skip

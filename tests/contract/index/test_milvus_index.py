@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -34,6 +33,7 @@ from forgetless.service.stores.report import AFRESH, Verdict
 from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS, NORTH, asked, ids, memory, row
 from tests.contract.index.conftest import NEWER, short_folder
+from tests.contract.index.watched_clients import REFUSED, CountingClient, FailingChannel
 from tests.e2e.house import free_ports
 from tests.fakes.index import MemoryIndex
 
@@ -216,25 +216,6 @@ def test_making_an_index_imports_and_connects_nothing() -> None:
     assert ended.stdout == "set()\n"
 
 
-class CountingClient:
-    """Counts the calls of Milvus by name."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.calls: Counter[str] = Counter()
-
-    def __getattr__(self, name: str) -> Any:
-        self.calls[name] += 1
-        return getattr(self._client, name)
-
-
-def test_many_vectors_are_searched_for_in_one_call(milvus: MilvusIndex) -> None:
-    milvus.insert([row(memory("first"))])
-    client = milvus._collection._client = CountingClient(milvus._collection._client)
-    assert len(milvus.search_vectors("acme", [NORTH] * 10, EVERYTHING, 9)) == 10
-    assert client.calls["search"] == 1
-
-
 def test_only_the_version_that_needs_it_is_told_to_flush(milvus: MilvusIndex) -> None:
     milvus.insert([row(memory("first"))])
     client = milvus._collection._client = CountingClient(milvus._collection._client)
@@ -251,6 +232,9 @@ class StartingClient:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
+
+    def _get_connection(self) -> Any:
+        return FailingChannel(self._client, REFUSED) if self.refusals else self._client._get_connection()
 
     def insert(self, *arguments: Any, **options: Any) -> Any:
         if self.refusals:

@@ -38,7 +38,7 @@ for thread in threads: thread.join()
 ledger.faults(seconds=9, thorough=True)
 ledger.back_up(folder / "copy.db")
 ledger.close()
-from forgetless.cli import main
+from forgetless.cli.__main__ import main
 assert main(["restore", "--replace", str(folder / "copy.db")]) == 0
 assert main(["backup", str(folder / "again.db")]) == 0
 """

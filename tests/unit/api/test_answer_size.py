@@ -13,7 +13,7 @@ from mcp_types import CallToolResult
 
 from forgetless.api.answer_size import TRUNCATED_HEADER, fitting
 from forgetless.api.history_answer import NEXT_VERSION_HEADER
-from forgetless.api.json_response import json_response, sent_bytes
+from forgetless.api.json_response import json_response, sent_bytes, small_response
 from forgetless.api.mcp.serialize import BESIDE_BYTES, FoundMemory, answer_bytes, shown_memories
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import ANSWER_BYTES
@@ -173,6 +173,16 @@ def test_the_size_of_a_body_is_that_of_its_json_string(text: str) -> None:
     body = json_response(text).body
     for ascii_only in (True, False):
         assert len(json.dumps(bytes(body).decode(), ensure_ascii=ascii_only).encode()) <= sent_bytes(bytes(body)) + 2
+
+
+@pytest.mark.parametrize("text", ["\x7f", '"', "\\", "é", "好", "😀", "\ud800", "plain "])
+def test_an_answer_that_is_not_measured_is_small_enough_whatever_it_holds(text: str) -> None:
+    content = {"text": text * 1000}
+    size = sent_bytes(bytes(json_response(content).body))
+    assert small_response(content, most_bytes=size - 1) is None
+    small = small_response(content, most_bytes=size * 6)
+    assert small is not None
+    assert small.body == json_response(content).body
 
 
 @pytest.mark.parametrize(("sizes", "kept"), [([], 0), ([9], 1), ([3, 3, 3], 2), ([3, 9, 1], 1), ([7], 1), ([1] * 7, 7)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.cli import main
+from forgetless.cli.__main__ import main
 from forgetless.domain.erasure_receipts import Receipt, receipt_of, scope_digests_of
 from forgetless.domain.erasures import Target
 from forgetless.domain.errors import IndexUnavailableError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forgetless.cli_text import printable
+from forgetless.cli.text import printable
 from forgetless.domain.erasures import Target
 from forgetless.domain.errors import IndexDamagedError
 from forgetless.domain.memory import Memory

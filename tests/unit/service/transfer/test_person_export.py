@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.cli import FAILED, OK, main
+from forgetless.cli.__main__ import FAILED, OK, main
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.keys import Role

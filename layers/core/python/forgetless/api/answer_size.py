@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from starlette.responses import Response
 
-from forgetless.api.json_response import json_bytes, json_response, sent_bytes
+from forgetless.api.json_response import json_bytes, json_response, sent_bytes, small_response
 from forgetless.domain.limits import ANSWER_BYTES
 
 __all__ = [
@@ -39,6 +39,8 @@ Items = Sequence[dict[str, Any]]
 
 def results_object(items: Items, **beside: Any) -> Response:
     """The answer `{"results": items, …}` with as many items as fit; it says if they are not all."""
+    if (small := small_response({"results": items, **beside}, most_bytes=ANSWER_BYTES)) is not None:
+        return small
     shown = fitting_items(items)
     cut = {TRUNCATED: True} if len(shown) < len(items) else {}
     return json_response({"results": shown, **beside, **cut}, headers=cut_headers(len(shown), len(items)))
@@ -46,6 +48,8 @@ def results_object(items: Items, **beside: Any) -> Response:
 
 def bare_list(items: Items, *, headers: Mapping[str, str] | None = None) -> Response:
     """The answer that is a list, with as many items as fit; a header says if they are not all."""
+    if (small := small_response(items, most_bytes=ANSWER_BYTES, headers=headers)) is not None:
+        return small
     shown = fitting_items(items)
     return json_response(shown, headers={**cut_headers(len(shown), len(items)), **(headers or {})})
 

@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from forgetless.domain.errors import InvalidRequestError
 
-__all__ = ["json_bytes", "json_response", "sent_bytes"]
+__all__ = ["json_bytes", "json_response", "sent_bytes", "small_response"]
 
 #: Lambda sends at most 6 MB; about 90 KB are left for headers and the rest.
 _MOST_BYTES = 6_200_000
-#: How many times larger a body can be as a JSON string in ASCII.
-_MOST_GROWTH = 3
+#: How many times larger a body can be as a JSON string in ASCII: DEL, one byte of it, becomes `\u007f`.
+_MOST_GROWTH = 6
 
 
 def json_bytes(content: Any) -> bytes:
@@ -42,6 +42,19 @@ def json_response(content: Any, *, status: int = 200, headers: Mapping[str, str]
     body = json_bytes(content)
     if len(body) * _MOST_GROWTH > _MOST_BYTES < sent_bytes(body):
         raise InvalidRequestError("The answer would be larger than 6 MB: ask for fewer results, or narrow the filters.")
+    return _response(body, status, headers)
+
+
+def small_response(content: Any, *, most_bytes: int, headers: Mapping[str, str] | None = None) -> Response | None:
+    """The response, if even a body whose every character grows is no larger than `most_bytes`; None otherwise.
+
+    Most answers are small: their items need not be measured one by one.
+    """
+    body = json_bytes(content)
+    return _response(body, 200, headers) if len(body) * _MOST_GROWTH <= most_bytes else None
+
+
+def _response(body: bytes, status: int, headers: Mapping[str, str] | None) -> Response:
     return Response(body, status, headers, media_type="application/json")
 
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from forgetless.domain.key_limits import ANY, KeyLimits
@@ -40,6 +41,12 @@ class Role(StrEnum):
 _RANK = {role: rank for rank, role in enumerate(Role)}
 
 
+@lru_cache(maxsize=1024)
+def _id_of(hash_: str) -> str:
+    """The id of the key with this hash. A request asks for it several times."""
+    return str(uuid.uuid5(_NAMESPACE, hash_))
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """What the ledger stores about a key."""
@@ -68,7 +75,7 @@ class ApiKey:
     @property
     def id(self) -> str:
         """The id by which it is listed and revoked; it reveals nothing about the key."""
-        return str(uuid.uuid5(_NAMESPACE, self.hash))
+        return _id_of(self.hash)
 
     @property
     def limits(self) -> KeyLimits | None:

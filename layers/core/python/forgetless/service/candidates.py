@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from operator import attrgetter
 
 from forgetless.domain.scoring import Scorer
 from forgetless.ports.index import Hit
 
 __all__ = ["Candidate", "Candidates"]
+
+_SCORE = attrgetter("score")
 
 
 @dataclass(slots=True)
@@ -98,14 +101,17 @@ class Candidates:
 
     def ranked(self) -> list[Candidate]:
         """All rows, best first. Equal scores are ordered by time, the newest first, and then by id."""
-        rows = self._scored()
-        if len(set(self._scores)) < len(rows):
-            time = self._scorer.time
-            # Sorting keeps the order of what is equal, and three sorts by one value cost less than one by a tuple.
-            rows.sort(key=attrgetter("memory_id"))
-            rows.sort(key=lambda row: time(row.signals), reverse=True)
-        rows.sort(key=attrgetter("score"), reverse=True)
-        return rows
+        rows, time = self._scored(), self._scorer.time
+        rows.sort(key=_SCORE, reverse=True)
+        if len(set(self._scores)) == len(rows):
+            return rows
+        # Few scores are equal, so only the rows that have them are compared by more.
+        equal = (list(run) for _, run in groupby(rows, key=_SCORE))
+        return [
+            row
+            for run in equal
+            for row in (sorted(run, key=lambda row: (-time(row.signals), row.memory_id)) if len(run) > 1 else run)
+        ]
 
     def _rows_of(self, hits: Sequence[Hit]) -> list[Candidate]:
         """The rows of the hits; those that are new are added."""

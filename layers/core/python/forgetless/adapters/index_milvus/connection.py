@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from forgetless.adapters.index_milvus import direct_calls
+from forgetless.adapters.index_milvus.direct_calls import Found
 from forgetless.adapters.index_milvus.schema import prepare_collection
 from forgetless.adapters.index_milvus.word_columns import WordColumns
 from forgetless.adapters.secrets_aws import Secret, shown
@@ -15,7 +17,7 @@ from forgetless.domain.backoff import Backoff
 from forgetless.domain.errors import IndexDamagedError, IndexRefusedError, IndexUnavailableError
 from forgetless.ports.trace import current_trace
 
-__all__ = ["Collection", "Found"]
+__all__ = ["Collection"]
 
 #: Milvus' error codes for a collection that does not exist, is not loaded, or has no index yet.
 _NOT_READY = frozenset({100, 101, 700})
@@ -75,14 +77,6 @@ def _release(uri: str, token: str) -> None:
             client.close()
 
 
-class Found(NamedTuple):
-    """One hit: its primary key, its distance, and the columns that are shown with it."""
-
-    pk: str
-    score: float
-    columns: Mapping[str, Any]
-
-
 class Collection:
     """One collection in Milvus. It is connected and created at its first use. Thread-safe."""
 
@@ -115,6 +109,8 @@ class Collection:
         self._preparing = threading.Lock()
         self._client: Any = None
         self._prepared = False
+        #: Milvus' types of the columns, once it is prepared.
+        self._types: Mapping[str, int] = {}
 
     def call(self, operation: str, **arguments: Any) -> Any:
         """Call the client's method for this collection and return its result; raises IndexUnavailableError."""
@@ -128,16 +124,11 @@ class Collection:
             self._unflushed = 0
             self.call("flush")
 
-    def search(self, *, data: list[Any], **arguments: Any) -> list[list[Found]]:
+    def search(self, *, data: list[Any], **arguments: Any) -> list[Found]:
         """The hits of each query in `data`; raises IndexUnavailableError."""
         asked = {"data": data, **arguments, "output_fields": list(self._shown)}
-        found = self._translated("search", lambda: self._call("search", asked))
-        if not found:
-            return [[] for _ in data]
-        return [
-            [Found(pk, score, hit["entity"]) for pk, score, hit in zip(one.ids, one.distances, one, strict=True)]
-            for one in found
-        ]
+        found: list[Found] = self._translated("search", lambda: self._call("search", asked))
+        return found or [Found((), (), {}) for _ in data]
 
     def ping(self) -> None:
         """Raise IndexUnavailableError unless Milvus answers now."""
@@ -188,7 +179,29 @@ class Collection:
             self._prepare(client)
         if (trace := current_trace()) is not None:  # Milvus writes it to its own log
             arguments = {**arguments, "client_request_id": trace.request_id or trace.job_id}
+        if operation == "search":
+            return self._searched(client, arguments)
+        if operation == "insert" and self._inserted(client, arguments):
+            return None
         return getattr(client, operation)(self._name, timeout=self._timeout_s, **arguments)
+
+    def _searched(self, client: Any, arguments: dict[str, Any]) -> list[Found]:
+        found = direct_calls.search(client, self._name, arguments, timeout_s=self._timeout_s)
+        if found is not None:
+            return found
+        hits = client.search(self._name, timeout=self._timeout_s, **arguments)
+        return [
+            Found(
+                one.ids, one.distances, {column: [hit["entity"][column] for hit in one] for column in self._words.shown}
+            )
+            for one in hits
+        ]
+
+    def _inserted(self, client: Any, arguments: dict[str, Any]) -> bool:
+        request_id = arguments.get("client_request_id", "")
+        return direct_calls.insert(
+            client, self._name, arguments["data"], types=self._types, request_id=request_id, timeout_s=self._timeout_s
+        )
 
     def _connected(self) -> Any:
         token = shown(self._token)
@@ -205,7 +218,7 @@ class Collection:
         with self._preparing:
             if self._prepared:
                 return
-            prepare_collection(
+            self._types = prepare_collection(
                 client,
                 self._name,
                 dimensions=self._dimensions,

@@ -115,7 +115,7 @@ class MilvusIndex(StoredRows):
                 held_vectors = (expected[key]["dense"] for key in alike)
                 probe = next(filter(any, held_vectors), [1.0] + [0.0] * (self._dimensions - 1))
                 (hits,) = self._find(DENSE, [probe], expression, MOST_INDEX_RESULTS)
-                found = Counter(split_pk(hit.pk) for hit in hits)
+                found = Counter(map(split_pk, hits.pks))
                 same |= {key for key in alike if found[key] == 1}
         return same
 

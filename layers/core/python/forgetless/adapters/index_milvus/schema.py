@@ -24,10 +24,10 @@ def prepare_collection(
     missing: frozenset[str],
     past: bool = False,
     timeout_s: float,
-) -> None:
+) -> dict[str, int]:
     """Make sure that the collection exists, without the `missing` columns, has its indexes and is loaded.
 
-    With `past`, it has the columns of the past as well.
+    With `past`, it has the columns of the past as well. Returns Milvus' types of the columns.
 
     Other processes may be doing the same now, or may have stopped halfway. Raises IndexDamagedError when the
     collection exists with other fields than ours, because no row could be written to it.
@@ -45,6 +45,8 @@ def prepare_collection(
         if not exists():
             _unless_done(partial(client.create_index, name, indexes, timeout=timeout_s), exists)
     client.load_collection(name, timeout=timeout_s)
+    # What a function of Milvus' computes is no column that rows bring.
+    return {field.name: int(field.dtype) for field in schema.fields if not field.is_function_output}
 
 
 def _check_fields(found: Mapping[str, Any], ours: Mapping[str, Any]) -> None:

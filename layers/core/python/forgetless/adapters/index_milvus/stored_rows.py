@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
-from forgetless.adapters.index_milvus.connection import Collection, Found
+from forgetless.adapters.index_milvus.connection import Collection
+from forgetless.adapters.index_milvus.direct_calls import Found
 from forgetless.adapters.index_milvus.earlier_columns import without_columns
 from forgetless.adapters.index_milvus.rows import is_literal, key_text, pk_of, row_of, split_pk
 from forgetless.adapters.index_milvus.word_columns import SPARSE, WordColumns
@@ -128,7 +130,7 @@ class StoredRows:
         query = self._words.query(words)
         return [] if query is None else self._search(self._by_words, [query], expression, limit)[0]
 
-    def _find(self, retriever: Retriever, queries: Sequence[Any], expression: str, limit: int) -> list[list[Found]]:
+    def _find(self, retriever: Retriever, queries: Sequence[Any], expression: str, limit: int) -> list[Found]:
         return self._collection.search(
             data=list(queries),
             anns_field=retriever.field,
@@ -138,13 +140,14 @@ class StoredRows:
         )
 
 
-def _hits(retriever: Retriever, found: Sequence[Found]) -> list[Hit]:
+def _hits(retriever: Retriever, found: Found) -> list[Hit]:
+    # Milvus 3.2.2 returns negative BM25 scores.
+    scores = map(abs, found.scores) if retriever.metric == "BM25" else found.scores
+    signals = found.columns.get("signals") or repeat(0)
     hits: dict[str, Hit] = {}
-    for pk, score, columns in found:
+    for pk, score, signal in zip(found.pks, scores, signals, strict=False):
         if pk not in hits:
-            # Milvus 3.2.2 returns negative BM25 scores.
-            right = abs(score) if retriever.metric == "BM25" else score
-            hits[pk] = Hit(*split_pk(pk), right, columns.get("signals", 0))
+            hits[pk] = Hit(*split_pk(pk), score, signal)
     return list(hits.values())
 
 

@@ -60,19 +60,17 @@ class Matcher:
         self._conditions += 1
         match where:
             case And(items):
-                every = [self._compiled(item) for item in items]
-                return lambda memory: all(check(memory) for check in every)
+                return _every([self._compiled(item) for item in items])
             case Or(items):
-                some = [self._compiled(item) for item in items]
-                return lambda memory: any(check(memory) for check in some)
+                return _some([self._compiled(item) for item in items])
             case Not(item):
                 negated = self._compiled(item)
                 return lambda memory: not negated(memory)
             case Compare(field, Operator.CONTAINS | Operator.ICONTAINS, _):
                 return self._contains(where)
             case Compare(field, operator, value):
-                test = _TESTS[operator](value)
-                return lambda memory: test(value_of(field, memory))
+                test, read = _TESTS[operator](value), _reader(field)
+                return lambda memory: test(read(memory))
 
     def _contains(self, where: Compare) -> _Check:
         field, value = where.field, where.value
@@ -101,11 +99,38 @@ class Matcher:
 
 def value_of(field: Field, memory: Memory) -> Any:
     """The memory's value of a field; None means absent, null, or an empty id or list of categories."""
+    return _reader(field)(memory)
+
+
+def _reader(field: Field) -> Callable[[Memory], Any]:
+    """What reads the value of a field: which field it is need not be found out for each memory."""
+    name = field.name
     if field.metadata:
-        return memory.metadata.get(field.name)
-    if field.name in SCOPE_IDS:
-        return getattr(memory.scope, field.name) or None
-    return getattr(memory, field.name) or None
+        return lambda memory: memory.metadata.get(name)
+    if name in SCOPE_IDS:
+        return lambda memory: getattr(memory.scope, name) or None
+    return lambda memory: getattr(memory, name) or None
+
+
+# Loops, because the generators of `all` and `any` cost more than most conditions.
+def _every(checks: list[_Check]) -> _Check:
+    def holds(memory: Memory) -> bool:
+        for check in checks:  # noqa: SIM110 - as above
+            if not check(memory):
+                return False
+        return True
+
+    return holds
+
+
+def _some(checks: list[_Check]) -> _Check:
+    def holds(memory: Memory) -> bool:
+        for check in checks:  # noqa: SIM110 - as above
+            if check(memory):
+                return True
+        return False
+
+    return holds
 
 
 def _equal(found: Any, value: Any) -> bool:
@@ -137,6 +162,8 @@ def _casefolded(found: Any) -> Any:
 
 
 def _equal_to(value: Any) -> _Test:
+    if isinstance(value, str):  # nearly every condition: nothing but the same text, or a tuple that has it, is equal
+        return lambda found: found == value or (isinstance(found, tuple) and value in found)
     return lambda found: _equal(found, value)
 
 

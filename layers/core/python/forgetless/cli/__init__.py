@@ -1,0 +1,1 @@
+"""The commands of an operator; each module holds one, or what several share."""
