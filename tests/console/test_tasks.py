@@ -77,6 +77,7 @@ def test_in_vietnamese_no_reason_of_a_step_is_in_english(open_console: Open) -> 
         assert shown not in {"", step["reason"]}, step
         assert " must " not in shown, step
     assert {step["name"] for step in judged if not step["passed"]} >= {"superseded", "filter"}
+    assert opened.call("DELETE", "/v2/entities/user/reasons/").status_code == 200
 
 
 def test_a_memory_is_edited_and_the_edit_taken_back_then_it_is_deleted_for_ever(open_console: Open) -> None:
