@@ -123,7 +123,7 @@ console-pictures: $(STAMP) $(CONSOLE_STAMP) model ## Take the console's pictures
 
 test-console: $(STAMP) $(CONSOLE_STAMP) model ## The console in a real browser (Chromium), with screenshots in console-results; says so if there is none
 	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' PYTHONPATH="$$(echo .venv-console/lib/python*/site-packages)" \
-		$(PY) -m pytest -q -rs -m console tests/console $(ARGS)
+		$(PY) -m pytest -q -rs --timeout 300 -m console tests/console $(ARGS)
 
 test-milvus3: $(STAMP) $(LITE_STAMP) ## The contract of the index on Milvus Lite 3.2.2, the nearest thing to newer servers
 	@$(CLEAN_ENV) FORGETLESS_TEST_LITE=3 $(PY) -m pytest -q -m slow --timeout 600 tests/contract/index/test_index_contract.py \

@@ -17,7 +17,7 @@ from tests.e2e.house import House
 
 #: How many requests and how many sequences of each kind.
 EXAMPLES = int(os.environ.get("FORGETLESS_SCHEMA_EXAMPLES") or 8)
-RUN_S = 120 + EXAMPLES * 90
+RUN_S = 300 + EXAMPLES * 90
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(RUN_S + 60)]
 

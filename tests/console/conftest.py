@@ -114,7 +114,7 @@ def open_console(house: House, browser: Any) -> Iterator[Open]:
             f"location.protocol !== 'about:' && sessionStorage.setItem('forgetless-key', {json.dumps(key)})"
         )
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on(
             "console", lambda one: one.type == "error" and not _EXPECTED.search(one.text) and problems.append(one.text)

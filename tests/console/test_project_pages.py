@@ -22,6 +22,7 @@ def test_a_webhook_is_made_tested_and_deleted(open_console: Open) -> None:
     page.get_by_role("button", name="Create").click()
     assert page.locator(".note pre").inner_text().startswith("whsec_")
     row = page.locator(".row", has_text=name)
+    row.get_by_text("active").wait_for()
     assert row.locator(".badge").all_inner_texts() == ["active", "added", "deleted"]
 
     def answer(route: Any) -> None:

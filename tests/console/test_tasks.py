@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.console.conftest import Open
+from tests.e2e.house import wait_until
 
 pytestmark = [pytest.mark.console, pytest.mark.slow]
 
@@ -77,6 +78,7 @@ def test_in_vietnamese_no_reason_of_a_step_is_in_english(open_console: Open) -> 
         assert shown not in {"", step["reason"]}, step
         assert " must " not in shown, step
     assert {step["name"] for step in judged if not step["passed"]} >= {"superseded", "filter"}
+    assert opened.call("DELETE", "/v2/entities/user/reasons/").status_code == 200
 
 
 def test_a_memory_is_edited_and_the_edit_taken_back_then_it_is_deleted_for_ever(open_console: Open) -> None:
@@ -104,6 +106,10 @@ def test_a_supersession_is_seen_and_undone_from_what_came_after(open_console: Op
     opened = open_console("#/time")
     page = opened.page
     page.get_by_role("button", name="Show me").click()
+    # The example is imported line by line, and the last line is the supersession.
+    address = "/memories?user_id=playground-time-travel"
+    known = ["Ana lives in Berlin."]
+    wait_until(lambda: [one["memory"] for one in opened.call("GET", address).json()["results"]] == known)
     page.get_by_role("link", name="Ana lives in Berlin.").click()
     lineage = page.locator(".lineage")
     lineage.get_by_role("link", name="Ana lives in Lisbon.").wait_for()
