@@ -3,7 +3,7 @@
 import htm from "./vendor/htm.mjs";
 import { h } from "./vendor/preact.mjs";
 
-export { Fragment, createContext, render } from "./vendor/preact.mjs";
+export { createContext, render } from "./vendor/preact.mjs";
 export { useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.mjs";
 
 export const html = htm.bind(h);

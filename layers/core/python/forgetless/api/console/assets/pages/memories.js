@@ -2,8 +2,8 @@
 
 import { addressOf, call, changesSoFar } from "../api.js";
 import { Badge, Empty, ErrorNote, Field, Loading, SCOPE, SCOPE_LABELS, Scope } from "../components.js";
-import { counted, language, number, t } from "../i18n.js";
-import { Fragment, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
+import { counted, number, t } from "../i18n.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
 import { useLoad, useSettled } from "../load.js";
 import { FILTERS, THRESHOLD, filtersOf, momentsOf, searchBody } from "../memory_filters.js";
 import { go, hrefOf } from "../router.js";
@@ -14,6 +14,8 @@ import { WhyNot, askWhyNot } from "../why_not.js";
 const PAGE_SIZE = 50;
 const LATER_PAGE_SIZE = 200;
 const OFFERED = 100;
+// How far from the window rows are kept, and the next page is asked for.
+const AROUND = "2400px";
 
 export function Memories({ params }) {
   const change = (changes, options) => go("memories", { ...params, ...changes }, options);
@@ -186,9 +188,9 @@ function List({ params, asked, empty }) {
     ${first.data && memories.length === 0 && (empty || html`<${NoMemories} filtered=${FILTERS.some((name) => params[name])} />`)}
     ${memories.length > 0 && html`
       <p class="count">${countOf(first.data)}</p>
-      <ul class=${first.loading ? "rows dim" : "rows"}>
-        ${[first.data, ...pages].map(rowsOf)}
-      </ul>
+      <div class=${first.loading ? "rows dim" : "rows"}>
+        ${[first.data, ...pages].map((one) => html`<${PageOfRows} key=${one.results[0]?.id} page=${one} />`)}
+      </div>
       <${ErrorNote} error=${failure} retry=${more} />
       <div ref=${end} class="end">${last?.next_cursor && html`<button type="button" onClick=${more}>${t("Show more")}</button>`}</div>
     `}
@@ -220,18 +222,29 @@ function useKept(asked) {
   return { kept, keep };
 }
 
-// The rows of a page, made once: a list of thousands grows without comparing the rows that it has.
-const made = new WeakMap();
-
-function rowsOf(page) {
-  if (made.get(page)?.language !== language()) {
-    const rows = page.results.map((one) => html`
-      <li key=${one.id} class="row"><div class="body"><${RowText} memory=${one} /><${RowFacts} memory=${one} /></div></li>
-    `);
-    made.set(page, { language: language(), rows: html`<${Fragment} key=${page.results[0]?.id}>${rows}<//>` });
-  }
-  return made.get(page).rows;
+// The rows of a page while it is near the window, otherwise the room that they take: a list of thousands stays as quick
+// as a short one, and its scroll bar as it is.
+function PageOfRows({ page }) {
+  const list = useRef(null);
+  const [height, setHeight] = useState(heights.get(page) ?? 0);
+  useEffect(() => {
+    const seen = new IntersectionObserver((entries) => {
+      const { isIntersecting, boundingClientRect } = entries.at(-1);
+      if (!isIntersecting) heights.set(page, boundingClientRect.height);
+      setHeight(isIntersecting ? 0 : boundingClientRect.height);
+    }, { rootMargin: AROUND });
+    seen.observe(list.current);
+    return () => seen.disconnect();
+  }, [page]);
+  return html`<ul ref=${list} style=${{ height: height ? `${height}px` : "" }}>${height ? null : rowsOf(page)}</ul>`;
 }
+
+// What the rows of a page took when it was last near.
+const heights = new WeakMap();
+
+const rowsOf = (page) => page.results.map((one) => html`
+  <li key=${one.id} class="row"><div class="body"><${RowText} memory=${one} /><${RowFacts} memory=${one} /></div></li>
+`);
 
 function countOf({ count, count_is_lower_bound: more }) {
   if (more) return t("{count} memories or more", { count: number(count) });
@@ -250,7 +263,7 @@ function useEnd(reached, inputs) {
   useEffect(() => {
     if (!end.current) return undefined;
     const seen = new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && reached(), {
-      rootMargin: "2400px",
+      rootMargin: AROUND,
     });
     seen.observe(end.current);
     return () => seen.disconnect();
