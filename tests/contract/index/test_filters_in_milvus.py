@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import cos, pi, sin
 from typing import Any
 
 import pytest
@@ -124,3 +125,13 @@ def test_the_largest_filter_of_the_grammar_is_answered(room: Room) -> None:
 def test_an_expression_too_long_for_a_parser_falls_back_to_the_tenant(room: Room) -> None:
     wide = Or(tuple(Compare(Field("user_id"), Operator.EQ, f"{n:0200}") for n in range(500)))
     assert set(ids(room.index.search_vector("acme", NORTH, And((wide,)), 16_384))) == set(room.members)
+
+
+def test_the_few_rows_of_a_filter_are_found_and_scored_among_many(milvus: MilvusIndex) -> None:
+    """They lie opposite to the question: whoever walks from its neighbours to theirs gives up before it is there."""
+    many = [memory(f"m{n}", user_id="few" if n % 100 == 0 else "many") for n in range(1000)]
+    angles = [pi * (1 + n / 1000) if one.scope.user_id == "few" else n / 1000 for n, one in enumerate(many)]
+    milvus.insert([row(one, [cos(a), sin(a), 0.0, 0.0]) for one, a in zip(many, angles, strict=True)])
+    few = sorted(one.id for one in many if one.scope.user_id == "few")
+    assert sorted(ids(milvus.search_vector("acme", NORTH, parse_filter({"user_id": "few"}), 10))) == few
+    assert sorted(ids(milvus.score_vector("acme", NORTH, [(one, 1) for one in few]))) == few

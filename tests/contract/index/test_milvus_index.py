@@ -19,7 +19,7 @@ from pymilvus import DataType, FieldSchema, MilvusClient, MilvusException
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.index_milvus import MilvusIndex, earlier_columns
-from forgetless.adapters.index_milvus.connection import FLUSHED_ROWS
+from forgetless.adapters.index_milvus.lite_3 import FLUSHED_ROWS
 from forgetless.adapters.index_milvus.schema import _schema
 from forgetless.adapters.index_milvus.word_columns import WeightedWords
 from forgetless.adapters.ledger_sqlite import SqliteLedger

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import cos, sin
 
 import pytest
 
@@ -42,18 +41,12 @@ def test_rows_are_found_by_the_moments_at_which_they_may_have_held(
         for true in ((1, None), (4, None), (1, 4), (5, 8))
     ]
     tenant = f"at {as_of} {known_at}"
-    # Milvus Lite 3.2.2 looks along a graph, and loses its way among hundreds of rows with one and the same vector.
-    angle = (as_of or 0) + 10 * (known_at or 0)
     rows = [
         replace(
             one,
-            row=replace(
-                one.row,
-                memory=replace(one.row.memory, scope=replace(one.row.memory.scope, tenant=tenant)),
-                vector=(cos(place), sin(place), cos(angle), sin(angle)),
-            ),
+            row=replace(one.row, memory=replace(one.row.memory, scope=replace(one.row.memory.scope, tenant=tenant))),
         )
-        for place, one in enumerate(rows)
+        for one in rows
     ]
     shared_index.past.insert(rows)
     moment = Moment(None if as_of is None else day(as_of + 1), None if known_at is None else day(known_at))

@@ -10,7 +10,8 @@ from typing import Any
 
 from forgetless.adapters.index_milvus import direct_calls
 from forgetless.adapters.index_milvus.direct_calls import Found
-from forgetless.adapters.index_milvus.schema import prepare_collection
+from forgetless.adapters.index_milvus.lite_3 import FLUSHED_ROWS, is_lite_3
+from forgetless.adapters.index_milvus.schema import load_collection, make_collection
 from forgetless.adapters.index_milvus.word_columns import WordColumns
 from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.domain.backoff import Backoff
@@ -46,10 +47,6 @@ _GRPC_OPTIONS = {
     "grpc.min_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1000,
 }
-
-#: Milvus Lite 3 is told to flush after so many rows: 3,000 unflushed rows make a search take 0.4 s.
-FLUSHED_ROWS = 500
-_FLUSHED_SERVER = "milvus_lite-3"
 
 _lock = threading.Lock()
 _clients: dict[tuple[str, str], Any] = {}
@@ -103,8 +100,8 @@ class Collection:
         self._timeout_s = timeout_s
         # Without any field named, 3.2.2 sends whole rows with vectors.
         self._shown = words.shown or ("pk",)
-        #: Whether the server must be told to flush, and how many rows have been inserted since it last was.
-        self._flushes = False
+        #: Whether the server is Milvus Lite 3, and how many rows have been inserted since it was told to flush.
+        self._lite_3 = False
         self._unflushed = 0
         self._preparing = threading.Lock()
         self._client: Any = None
@@ -120,7 +117,7 @@ class Collection:
         """Insert rows; raises IndexRefusedError and IndexUnavailableError."""
         self.call("insert", data=rows)
         self._unflushed += len(rows)
-        if self._flushes and self._unflushed >= FLUSHED_ROWS:
+        if self._lite_3 and self._unflushed >= FLUSHED_ROWS:
             self._unflushed = 0
             self.call("flush")
 
@@ -218,7 +215,7 @@ class Collection:
         with self._preparing:
             if self._prepared:
                 return
-            self._types = prepare_collection(
+            self._types = make_collection(
                 client,
                 self._name,
                 dimensions=self._dimensions,
@@ -227,7 +224,8 @@ class Collection:
                 past=self._past,
                 timeout_s=self._timeout_s,
             )
-            self._flushes = _must_be_flushed(client, self._uri, timeout_s=self._timeout_s)
+            self._lite_3 = is_lite_3(client, self._uri, timeout_s=self._timeout_s)
+            load_collection(client, self._name, words=self._words, exact=self._lite_3, timeout_s=self._timeout_s)
             self._prepared = True
 
     def _translated(self, operation: str, call: Any) -> Any:
@@ -246,23 +244,6 @@ class Collection:
             if operation == "insert" and (code in _REFUSED or ours):
                 kind = IndexRefusedError
             raise kind(f"Milvus did not complete {operation} (code {code})") from exc
-
-
-def _must_be_flushed(client: Any, uri: str, *, timeout_s: float) -> bool:
-    """Whether it is Milvus Lite 3, which scans all rows that it has not flushed, and flushes them only by size."""
-    from grpc import RpcError  # noqa: PLC0415
-    from pymilvus import MilvusException  # noqa: PLC0415
-
-    if uri.startswith("unix:"):
-        return False  # our own Lite 2.5.1, which does not know the question
-    try:
-        return str(client.get_server_version(timeout=timeout_s)).startswith(_FLUSHED_SERVER)
-    except MilvusException:
-        return False
-    except RpcError as error:
-        if _code_of(error) == "UNIMPLEMENTED":
-            return False  # Lite 2.5.1 over TCP, as in compose
-        raise
 
 
 def _code_of(error: Exception) -> object:

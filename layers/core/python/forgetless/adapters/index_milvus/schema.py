@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from forgetless.adapters.index_milvus.lite_3 import EXACT_INDEX
 from forgetless.adapters.index_milvus.rows import KEYED, MADE_WITH, MAX_CATEGORIES, MAX_KEY_BYTES, PAST_TIMES, TIMES
 from forgetless.adapters.index_milvus.word_columns import SPARSE, WordColumns
 from forgetless.domain.errors import IndexDamagedError
 
-__all__ = ["prepare_collection"]
+__all__ = ["load_collection", "make_collection"]
 
 _PK_BYTES = MAX_KEY_BYTES + 40
 
 
-def prepare_collection(
+def make_collection(
     client: Any,
     name: str,
     *,
@@ -25,7 +26,7 @@ def prepare_collection(
     past: bool = False,
     timeout_s: float,
 ) -> dict[str, int]:
-    """Make sure that the collection exists, without the `missing` columns, has its indexes and is loaded.
+    """Make sure that the collection exists, without the `missing` columns.
 
     With `past`, it has the columns of the past as well. Returns Milvus' types of the columns.
 
@@ -40,13 +41,17 @@ def prepare_collection(
             lambda: client.create_collection(name, schema=schema, consistency_level="Strong", timeout=timeout_s),
             lambda: client.has_collection(name, timeout=timeout_s),
         )
-    for field, indexes in _indexes(client, words).items():
+    # What a function of Milvus' computes is no column that rows bring.
+    return {field.name: int(field.dtype) for field in schema.fields if not field.is_function_output}
+
+
+def load_collection(client: Any, name: str, *, words: WordColumns, exact: bool, timeout_s: float) -> None:
+    """Make sure that the collection has its indexes and is loaded. Unless `exact`, Milvus chooses that of vectors."""
+    for field, indexes in _indexes(client, words, exact=exact).items():
         exists = partial(_has_index, client, name, field, timeout_s=timeout_s)
         if not exists():
             _unless_done(partial(client.create_index, name, indexes, timeout=timeout_s), exists)
     client.load_collection(name, timeout=timeout_s)
-    # What a function of Milvus' computes is no column that rows bring.
-    return {field.name: int(field.dtype) for field in schema.fields if not field.is_function_output}
 
 
 def _check_fields(found: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
@@ -116,9 +121,10 @@ def _schema(
     return schema
 
 
-def _indexes(client: Any, words: WordColumns) -> dict[str, Any]:
+def _indexes(client: Any, words: WordColumns, *, exact: bool) -> dict[str, Any]:
     dense, sparse = client.prepare_index_params(), client.prepare_index_params()
-    dense.add_index("dense", index_name="dense", index_type="AUTOINDEX", metric_type="COSINE")
+    chosen = EXACT_INDEX if exact else "AUTOINDEX"
+    dense.add_index("dense", index_name="dense", index_type=chosen, metric_type="COSINE")
     sparse.add_index(
         SPARSE,
         index_name=SPARSE,
