@@ -35,14 +35,14 @@ def test_every_add_under_load_is_found_by_the_next_search(house: House) -> None:
 
 
 def test_facts_are_extracted_and_superseded(house: House) -> None:
-    old = house.add("I live in Hue.", user="mai", infer=True).json()["results"][0]["id"]
+    old = house.add("I live in Hue.", user="mover", infer=True).json()["results"][0]["id"]
     between = datetime.now(UTC).isoformat()
-    house.add("I live in Hanoi now.", user="mai", infer=True)
-    assert [text for text in house.found("where does mai live", user="mai") if "Hue" in text] == []
+    house.add("I live in Hanoi now.", user="mover", infer=True)
+    assert [text for text in house.found("where does the mover live", user="mover") if "Hue" in text] == []
     history = house.client.get(f"/memories/{old}/history").json()
     assert [item["event"] for item in history] == ["ADD", "UPDATE"]
     # Its row has moved to the collection of the past.
-    asked = {"query": "where does mai live", "filters": {"user_id": "mai"}}
+    asked = {"query": "where does the mover live", "filters": {"user_id": "mover"}}
     for moment in ({"as_of": between}, {"known_at": between}):
         then = house.client.post("/search", json={**asked, **moment}).json()["results"]
         assert [result["id"] for result in then] == [old]

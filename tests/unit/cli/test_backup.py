@@ -308,7 +308,7 @@ def test_a_ledger_in_use_is_not_replaced(house: StoreHouse, copy: Path, moment: 
     lived_in(house)
     assert house.run("backup", str(copy))[0] == OK
     content = house.path.read_bytes()
-    code = "import sys, tests.unit.test_cli_backup as us; us.holds(us.Path(sys.argv[1]), sys.argv[2])"
+    code = "import sys, tests.unit.cli.test_backup as us; us.holds(us.Path(sys.argv[1]), sys.argv[2])"
     command = [sys.executable, "-c", code, str(house.path), moment]
     user = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with user:
