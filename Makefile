@@ -102,7 +102,7 @@ test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowled
 	@$(CLEAN_ENV) $(PY) -m tests.histories $(ARGS)
 
 fuzz: $(STAMP) ## Random input for filters, routes, tools, OAuth, webhooks, the embedder and the emulator: make fuzz MINUTES=10 ARGS="--seed 1 filters"
-	@$(CLEAN_ENV) nice $(PY) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
+	@$(CLEAN_ENV) $(PY) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 # A small form of it, over a service in one process, is part of `make test`.
 test-erasure: $(STAMP) model ## Plant marked words and ids through every route, erase, scan every stored byte: files, and a table of DynamoDB
