@@ -278,8 +278,8 @@ def test_only_rows_near_the_window_are_kept_of_a_list_of_thousands(open_console:
     page = opened.page
     page.route("**/v3/memories/?*", _a_page_of_thousands)
     opened.go("#/memories?user_id=thousands")
-    page.get_by_text("4,000 memories", exact=True).wait_for()
-    last = page.get_by_text("Fact number 3,999.", exact=True)
+    page.get_by_text("20,000 memories", exact=True).wait_for()
+    last = page.get_by_text("Fact number 19,999.", exact=True)
     while not last.count():
         page.keyboard.press("End")
         page.wait_for_timeout(50)
@@ -294,10 +294,10 @@ def test_only_rows_near_the_window_are_kept_of_a_list_of_thousands(open_console:
 
 
 def _a_page_of_thousands(route: Any) -> None:
-    """Answer a request for a page of a list, as the API does for a user with 4,000 memories."""
+    """Answer a request for a page of a list, as the API does for a user with 20,000 memories."""
     query = parse_qs(urlsplit(route.request.url).query)
     start, size = int(query.get("cursor", ["0"])[0]), int(query["page_size"][0])
-    end = min(start + size, 4000)
+    end = min(start + size, 20_000)
     at = "2026-03-01T10:00:00+00:00"
     results = [
         {
@@ -308,5 +308,5 @@ def _a_page_of_thousands(route: Any) -> None:
         }
         for number in range(start, end)
     ]
-    more = {"next_cursor": str(end)} if end < 4000 else {}
-    route.fulfill(json={"count": 4000, "next": None, "previous": None, "results": results, **more})
+    more = {"next_cursor": str(end)} if end < 20_000 else {}
+    route.fulfill(json={"count": 20_000, "next": None, "previous": None, "results": results, **more})
