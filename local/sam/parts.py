@@ -96,10 +96,10 @@ def _variables(settings: SamSettings, environment: Mapping[str, str]) -> dict[st
 
 
 def _dynamodb(settings: SamSettings, environment: Mapping[str, str]) -> Part:
-    where = ("-H", settings.up.host, "-p", str(settings.ports.dynamodb))
+    where = ("--host", settings.up.host, "--port", str(settings.ports.dynamodb))
     ready = f"{settings.ledger_url}/moto-api/data.json"
     ports = {"dynamodb-port": settings.ports.dynamodb}
-    return Part("dynamodb", _python("moto.server", *where), environment, ready_url=ready, ports=ports)
+    return Part("dynamodb", _python("local.emulator.moto.server", *where), environment, ready_url=ready, ports=ports)
 
 
 def _milvus(settings: SamSettings, environment: Mapping[str, str]) -> Part:

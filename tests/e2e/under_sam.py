@@ -42,7 +42,7 @@ class UnderSam(House):
             self._options += [f"--{name}", str(port)]
         where = ("--host", self.stub_host, "--port", str(self.stub_port))
         self._stub = self._start("-m", "local.llm_stub", *where, "--latency-ms", "20")
-        self._moto = self._start("-m", "moto.server", "-H", self.stub_host, "-p", str(dynamodb))
+        self._moto = self._start("-m", "local.emulator.moto.server", "--host", self.stub_host, "--port", str(dynamodb))
         self._images = _function_images()
         self.log = folder / "up.log"
         self._up: subprocess.Popen[bytes] | None = None

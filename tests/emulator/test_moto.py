@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
 
+from local.emulator.moto.server import OneAtATime
 from local.emulator.specs import Place
 from local.emulator.template.reader import read_template
 from tests.emulator.fidelity import documented, own
@@ -92,3 +95,21 @@ def test_the_stores_of_a_template_have_the_names_that_functions_know(project: An
     assert stores["Simple"].kind == "AWS::DynamoDB::Table"
     assert stores["Uploads"].properties == {"BucketName": "uploads"}
     assert stores["Odd"].problem
+
+
+@own("moto's transactions fail beside other requests")
+@pytest.mark.parametrize(("target", "together"), [("DynamoDB_20120810.TransactWriteItems", 0), ("", 2)])
+def test_moto_gets_one_request_to_dynamodb_after_the_other(target: str, together: int) -> None:
+    both = Barrier(2)
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        try:
+            both.wait(0.2)
+        except BrokenBarrierError:
+            return [b"alone"]
+        return [b"together"]
+
+    server = OneAtATime(application)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: list(server({"HTTP_X_AMZ_TARGET": target}, None)), range(2)))
+    assert answers.count([b"together"]) == together
