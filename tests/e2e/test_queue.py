@@ -41,8 +41,9 @@ class IngestQueue:
         return int(self._status()["functions"]["IngestFunction"]["busy"])
 
     def messages(self) -> int:
-        """How many messages all queues hold, the dead letters too."""
-        return sum(count for depths in self._status()["queues"].values() for count in depths.values())
+        """How many messages the queue holds, and that of its dead letters; a bulk job may wait in another."""
+        queues = self._status()["queues"]
+        return sum(count for name in ("IngestQueue.fifo", "IngestDlq.fifo") for count in queues[name].values())
 
     def _status(self) -> dict[str, Any]:
         status: dict[str, Any] = httpx.get(f"{self._endpoint}/_emulator/status", timeout=30).json()
