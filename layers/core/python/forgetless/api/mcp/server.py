@@ -58,10 +58,6 @@ _logger = logging.getLogger(__name__)
 _MOST_VALUES_OF_SDK = 400_000
 
 #: A caller with a key may use any host name. A request without a key is refused before this.
-#: The SDK reads a body before its values can be counted for the tool, whose answer names the field that has too many.
-#: A body with more values than this is not even given to the SDK, which would take seconds to read it.
-_MOST_VALUES_OF_SDK = 400_000
-
 _ANY_HOST = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
