@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from forgetless.adapters.index_milvus.word_columns import WeightedWords
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import IndexDamagedError, IndexRefusedError, IndexUnavailableError
 from forgetless.domain.filters.ast import EVERYTHING, And, Compare, Field, Not, Operator, Or
+from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import COLUMNS, COLUMNS_VERSION
 from forgetless.domain.sparse_words import term_id
 from forgetless.service.jobs.refused_rows import CONTROL
@@ -167,6 +169,31 @@ def test_an_index_survives_that_another_drops_the_collection(new_milvus: Callabl
     theirs.drop_all()
     ours.insert([row(memory("two"))])
     assert len(ids(theirs.search_vector("acme", NORTH, EVERYTHING, 9))) == 1
+
+
+def test_threads_that_insert_at_once_share_calls_and_a_refused_row_fails_alone(milvus: MilvusIndex) -> None:
+    milvus.insert([row(memory("first"))])
+    client = milvus._collection._client = CountingClient(milvus._collection._client)
+    together = threading.Barrier(24)
+
+    def insert(one: Memory) -> type[Exception] | None:
+        together.wait()
+        try:
+            milvus.insert([row(one)])
+        except IndexRefusedError as error:
+            return type(error)
+        return None
+
+    good = [memory(f"m{number}") for number in range(24)]
+    mixed = [*(memory(f"n{number}") for number in range(23)), replace(memory("bad"), version=2**70)]
+    with ThreadPoolExecutor(24) as pool:
+        assert list(pool.map(insert, good)) == [None] * 24
+        calls = client.calls["_get_connection"]
+        assert list(pool.map(insert, mixed)) == [None] * 23 + [IndexRefusedError]
+    assert calls < len(good)
+    # Not only the ids count: Milvus Lite keeps a row twice that is inserted twice.
+    found = ids(milvus.search_vector("acme", NORTH, EVERYTHING, 99))
+    assert sorted(found) == sorted(one.id for one in (memory("first"), *good, *mixed[:-1]))
 
 
 def test_many_first_users_create_the_collection_once(new_milvus: Callable[[], MilvusIndex]) -> None:

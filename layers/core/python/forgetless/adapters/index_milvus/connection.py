@@ -10,6 +10,7 @@ from typing import Any
 
 from forgetless.adapters.index_milvus import direct_calls
 from forgetless.adapters.index_milvus.direct_calls import Found
+from forgetless.adapters.index_milvus.grouped_inserts import GroupedInserts
 from forgetless.adapters.index_milvus.lite_3 import FLUSHED_ROWS, is_lite_3
 from forgetless.adapters.index_milvus.schema import load_collection, make_collection
 from forgetless.adapters.index_milvus.word_columns import WordColumns
@@ -103,6 +104,7 @@ class Collection:
         #: Whether the server is Milvus Lite 3, and how many rows have been inserted since it was told to flush.
         self._lite_3 = False
         self._unflushed = 0
+        self._inserts = GroupedInserts(self._insert, slow_s=timeout_s / 2)
         self._preparing = threading.Lock()
         self._client: Any = None
         self._prepared = False
@@ -114,7 +116,10 @@ class Collection:
         return self._translated(operation, lambda: self._call(operation, arguments))
 
     def insert(self, rows: list[dict[str, Any]]) -> None:
-        """Insert rows; raises IndexRefusedError and IndexUnavailableError."""
+        """Insert rows, few of them with those of other threads; raises IndexRefusedError and IndexUnavailableError."""
+        self._inserts.insert(rows)
+
+    def _insert(self, rows: list[dict[str, Any]]) -> None:
         self.call("insert", data=rows)
         self._unflushed += len(rows)
         if self._lite_3 and self._unflushed >= FLUSHED_ROWS:
