@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from itertools import cycle, islice
@@ -63,6 +64,30 @@ def test_rounds_alternate_and_the_order_turns(service: FakeService) -> None:
     )
     assert heard == ["a", "b", "b", "a"]
     assert all(one.result.errors == 0 for one in rounds)
+
+
+def test_the_warm_up_lasts_until_no_process_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    calls = 0
+
+    def starts_two(_plan: object) -> LoadResult:
+        nonlocal calls
+        calls += 1
+        if calls <= 2:
+            started.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        return LoadResult(2, 1, 0, 1.0, 1.0, 1.0, {"200": 1})
+
+    monkeypatch.setattr("local.loadtest.versus.rounds.measure", starts_two)
+    contestants = [Contestant("a", Connection("http://127.0.0.1:9", KEY), (os.getpid(),))]
+    bodies = cycle([{"query": "q"}])
+    try:
+        run_rounds(contestants, {"search": bodies}, clients=[2], rounds=1, seconds=0.1, progress=lambda _: None)
+    finally:
+        for one in started:
+            one.kill()
+            one.communicate()
+    # Two warm-ups with a start, one without, and the round with its own short one.
+    assert calls == 5
 
 
 def test_no_round_adds_a_text_that_an_earlier_one_added() -> None:

@@ -15,9 +15,10 @@ from local.client import Connection
 __all__ = ["Contestant", "Round", "Standing", "run_rounds", "standings", "usage"]
 
 
-#: Seconds of warm-up before the first round with a number of clients, when functions start environments for them,
-#: and before each later round.
+#: Seconds of warm-up before the first round with a number of clients, as often as functions start environments for them
+#: meanwhile, and before each later round.
 FIRST_WARM_UP_S = 6.0
+MOST_WARM_UPS = 4
 WARM_UP_S = 0.5
 #: The number of different requests; more than a round has time for.
 PORTION = 2000
@@ -69,14 +70,7 @@ class Standing:
 def usage(pids: Sequence[int]) -> tuple[float, int]:
     """Return the CPU seconds and bytes of these processes and their descendants."""
     seconds, size = 0.0, 0
-    processes: dict[int, psutil.Process] = {}
-    for pid in pids:
-        try:
-            top = psutil.Process(pid)
-            processes |= {one.pid: one for one in (top, *top.children(recursive=True))}
-        except psutil.Error:
-            continue
-    for one in processes.values():
+    for one in _processes(pids).values():
         try:
             times, full = one.cpu_times(), one.memory_full_info()
         except psutil.Error:
@@ -84,6 +78,18 @@ def usage(pids: Sequence[int]) -> tuple[float, int]:
         seconds += times.user + times.system
         size += getattr(full, "pss", 0) or full.rss
     return seconds, size
+
+
+def _processes(pids: Sequence[int]) -> dict[int, psutil.Process]:
+    """Return these processes and their descendants by their ids."""
+    processes: dict[int, psutil.Process] = {}
+    for pid in pids:
+        try:
+            top = psutil.Process(pid)
+            processes |= {one.pid: one for one in (top, *top.children(recursive=True))}
+        except psutil.Error:
+            continue
+    return processes
 
 
 def run_rounds(
@@ -104,7 +110,7 @@ def run_rounds(
     for what, bodies in loads.items():
         for count in clients:
             for one in contestants:
-                measure(_plan(one, what, bodies, count, warm_up_s))
+                _warm_up(one, what, bodies, count, warm_up_s)
             for number in range(rounds):
                 order = contestants if number % 2 == 0 else list(reversed(contestants))
                 for one in order:
@@ -124,6 +130,15 @@ def standings(rounds: Sequence[Round], names: Sequence[str]) -> list[Standing]:
             if own:
                 found.append(_standing(own, first))
     return found
+
+
+def _warm_up(one: Contestant, what: str, bodies: Iterator[Mapping[str, object]], clients: int, seconds: float) -> None:
+    """Send requests until no process starts any more: its start would be measured as CPU of requests."""
+    for _ in range(MOST_WARM_UPS):
+        before = _processes(one.pids).keys()
+        measure(_plan(one, what, bodies, clients, seconds))
+        if not _processes(one.pids).keys() - before:
+            return
 
 
 def _round(one: Contestant, what: str, bodies: Iterator[Mapping[str, object]], clients: int, seconds: float) -> Round:
