@@ -34,6 +34,7 @@ __all__ = [
     "PORTION_BYTES",
     "REQUEST_S",
     "SCANNED_ROWS",
+    "SCRUB_PATIENCE_S",
     "TENANT_COPY_S",
     "VERSION_BYTES",
     "VISIBILITY_S",
@@ -45,6 +46,8 @@ __all__ = [
 REQUEST_S = 25.0
 #: Seconds that a request may remove rows of what it erases. A bulk job removes the rest.
 ERASE_IN_REQUEST_S = 0.3
+#: How long to wait for readers and writers that are in the way when erased text is to leave a ledger's files.
+SCRUB_PATIENCE_S = 2.0
 #: How many texts are embedded before it is asked whether there is still time: the most in one request to the embedder.
 EMBEDDED_AT_ONCE = 128
 #: Seconds that the worker may spend on one job. Its function does one job per invocation and ends after 90 s.

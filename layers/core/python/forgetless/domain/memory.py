@@ -25,6 +25,7 @@ __all__ = [
     "Memory",
     "Message",
     "MessageRef",
+    "VersionKey",
     "is_repeat",
     "job_event_id",
     "line_event_id",
@@ -35,6 +36,9 @@ __all__ = [
 
 #: Finds memory ids (UUIDs) in a stored answer. The answer is erased when a memory named in it is deleted.
 MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+#: Names a version of a memory: the memory's id and the version.
+VersionKey = tuple[str, int]
 
 
 def text_hash(text: str) -> str:

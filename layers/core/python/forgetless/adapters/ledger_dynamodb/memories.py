@@ -6,7 +6,7 @@ import contextlib
 import heapq
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -31,7 +31,7 @@ from forgetless.domain.cursors import after_memory, entity_place, from_cursor, m
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
-from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.scope import Scope
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
@@ -92,6 +92,15 @@ class MemoryStore(Store):
         items = [item for item in self._table.query(pk) if "version" in item]
         found = self._table.bodies(sorted(items, key=lambda item: int(item["version"])))
         return [Event(EventKind(item["kind"]), load_memory(tenant, body)) for item, body in found]
+
+    def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
+        wanted = [item_keys.event(tenant, id_, version) for id_, version in keys]
+        items = self._table.read([*wanted, *(item_keys.head(tenant, id_) for id_, _ in keys)])
+        memories = [load_memory(tenant, body) for _, body in self._table.bodies(list(items.values()))]
+        found = {(memory.id, memory.version): memory for memory in memories}
+        # The items are not of one moment, so a deletion may have blanked a version after its head was read.
+        gone = {memory.id for memory in memories if memory.deleted or not memory.text}
+        return {key: found[key] for key in keys if key in found and key[0] not in gone}
 
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
         ids, following = _export_page(self._table, tenant, limit, cursor)

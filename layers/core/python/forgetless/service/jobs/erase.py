@@ -23,7 +23,7 @@ from forgetless.domain.erasure_receipts import request_of
 from forgetless.domain.erasures import Erasure
 from forgetless.domain.errors import DependencyError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
-from forgetless.domain.limits import ERASE_IN_REQUEST_S
+from forgetless.domain.limits import ERASE_IN_REQUEST_S, SCRUB_PATIENCE_S
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -130,7 +130,11 @@ class EraseWork:
         place = self.finish(erasure, place, job.id)
         if place.removal.held:
             return Progress(place.cursor(), place.removal.removed, job.total)
-        return replace(self._remover.ended(place.removal.removed), counts=place.counts())
+        return self.ended(place)
+
+    def ended(self, place: _Place, *, patience_s: float = SCRUB_PATIENCE_S) -> Progress:
+        """The progress of a pass that has ended; see `Remover.ended`."""
+        return replace(self._remover.ended(place.removal.removed, patience_s=patience_s), counts=place.counts())
 
     def advance(self, erasure: Erasure, cursor: Mapping[str, Any] | None, job_id: str) -> Advance:
         """One step of a pass that another job makes; `cursor` is None at its beginning, and again at its end."""
@@ -219,7 +223,7 @@ class Erasures:
         """
         id_ = erase_job_id(erasure)
         self._logbook.note(erasure)
-        place, ended = self._work.start(erasure), False
+        place, progress = self._work.start(erasure), None
         give_up = self._clock.monotonic() + ERASE_IN_REQUEST_S
         try:
             while not _is_through(erasure, place):
@@ -230,11 +234,12 @@ class Erasures:
                     break
             if _is_through(erasure, place):
                 place = self._work.finish(erasure, place, id_)
-                ended = not place.removal.held
+                if not place.removal.held:
+                    progress = self._work.ended(place, patience_s=ERASE_IN_REQUEST_S)
         except (DependencyError, VersionConflictError) as error:
             _logger.warning("an erasure goes on in the background", extra={"reason": error.message})
         try:
-            self._record(erasure, place, id_, ended=ended)
+            self._record(erasure, progress or Progress(place.cursor(), place.removal.removed), id_)
         except DependencyError as error:  # sweep starts it
             _logger.warning("the job of an erasure waits for sweep", extra={"reason": error.message})
         return ErasedScope(place.removal.removed, id_)
@@ -255,14 +260,14 @@ class Erasures:
                 start_erase_job(self._bulk, erasure, self._ledger.digest_key(), number=1 + int((age - late_s) // 60))
         return len(found)
 
-    def _record(self, erasure: Erasure, place: _Place, id_: str, *, ended: bool) -> None:
+    def _record(self, erasure: Erasure, progress: Progress, id_: str) -> None:
         """Record the job of an erasure that the request itself has finished, or start the job that goes on."""
-        tenant, request, done = erasure.tenant, request_of(self._ledger.digest_key(), erasure), place.removal.removed
-        if ended:
-            kept: dict[str, Any] = {"job_id": id_, "done": done, "began_at": erasure.begun_at}
-            self._bulk.record(tenant, BulkKind.ERASE, request, **kept, counts=place.counts())
+        tenant, request = erasure.tenant, request_of(self._ledger.digest_key(), erasure)
+        kept: dict[str, Any] = {"job_id": id_, "done": progress.done, "counts": progress.counts}
+        if progress.cursor is None:
+            self._bulk.record(tenant, BulkKind.ERASE, request, began_at=erasure.begun_at, **kept)
         else:
-            self._bulk.start(tenant, BulkKind.ERASE, request, job_id=id_, cursor=place.cursor(), done=done)
+            self._bulk.start(tenant, BulkKind.ERASE, request, cursor=progress.cursor, **kept)
 
 
 def start_erase_job(

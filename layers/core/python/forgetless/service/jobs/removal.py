@@ -14,7 +14,7 @@ from typing import Any
 from forgetless.domain.bulk_jobs import BulkJob, Progress, owners_of
 from forgetless.domain.errors import DependencyError, LedgerError, VersionConflictError
 from forgetless.domain.key_limits import KeyLimits
-from forgetless.domain.limits import MOST_ANNOUNCED
+from forgetless.domain.limits import MOST_ANNOUNCED, SCRUB_PATIENCE_S
 from forgetless.domain.memory import EventKind, Memory
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
@@ -160,9 +160,10 @@ class Remover:
                 raise  # otherwise, what was done before it is recorded; the next portion meets the same error
         return Progress(scan.cursor(), scan.removal.removed)
 
-    def ended(self, removed: int) -> Progress:
+    def ended(self, removed: int, *, patience_s: float = SCRUB_PATIENCE_S) -> Progress:
         """The progress of a job that has removed everything: it ends when the ledger's files have lost it as well."""
-        return Progress(None if self._ledger.scrub_erased() else {_SCRUB: True}, removed, removed)
+        scrubbed = self._ledger.scrub_erased(patience_s=patience_s)
+        return Progress(None if scrubbed else {_SCRUB: True}, removed, removed)
 
     def is_scrubbing(self, job: BulkJob) -> bool:
         """Whether only the ledger's files may still have something of what the job has removed."""
