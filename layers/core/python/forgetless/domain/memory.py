@@ -182,6 +182,11 @@ class Memory:
         """About how many bytes this version stores. Every version stores all of its text and metadata."""
         return VERSION_BYTES + len(self.text.encode("utf-8", "surrogatepass")) + metadata_bytes(self.metadata)
 
+    @property
+    def all_bytes(self) -> int:
+        """About how many bytes all its versions store. Of older data, the texts of earlier versions do not count."""
+        return max(self.history_bytes, (self.version - 1) * VERSION_BYTES) + self.stored_bytes
+
     def pending_since(self, *, contested: bool) -> str:
         """Since when the index lacks this version.
 

@@ -29,6 +29,8 @@ TABLES: dict[str, tuple[tuple[str, ...], bool]] = {
     "usage": (("month", "key_id", "day", "kind"), False),
     "usage_minutes": (("key_id", "minute"), False),
 }
+#: How many bytes of text one transaction overwrites: others who write wait for it.
+_BYTES = 4 * 1024 * 1024
 #: They tell late writers that the tenant is being deleted.
 KEPT_TO_THE_END = ("erasures", "erasure_states")
 
@@ -38,10 +40,10 @@ class TenantStore(Store):
 
     def remove_tenant(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[int, str | None]:
         table = next(iter(TABLES)) if cursor is None else str(from_cursor(cursor, str)[0])
-        removed = self._connections.write(lambda db: _remove(db, table, tenant, limit), durable=True)
+        removed, more = self._connections.write(lambda db: _remove(db, table, tenant, limit), durable=True)
         if removed:
             self._connections.note_erased()
-        if removed >= limit:
+        if more:
             return removed, to_cursor(table)
         names = list(TABLES)
         later = names[names.index(table) + 1 :]
@@ -51,19 +53,20 @@ class TenantStore(Store):
         return self._connections.write(lambda db: _forget(db, tenant, limit), durable=True)
 
 
-def _remove(db: sqlite3.Connection, table: str, tenant: str, limit: int) -> int:
-    """Remove up to `limit` rows of one table."""
+def _remove(db: sqlite3.Connection, table: str, tenant: str, limit: int) -> tuple[int, bool]:
+    """Remove up to `limit` rows of one table with at most _BYTES of text, but at least one; whether more may follow."""
     if not state_of(db, tenant).closed:
-        return 0
+        return 0, False
     key, has_text = TABLES[table]
     columns = ", ".join((*key, "text_id") if has_text else key)
     owner = to_blob(tenant)
-    rows = db.execute(f"SELECT {columns} FROM {table} WHERE tenant = ? LIMIT ?", (owner, limit)).fetchall()  # noqa: S608 - our own names
+    found = db.execute(f"SELECT {columns} FROM {table} WHERE tenant = ? LIMIT ?", (owner, limit)).fetchall()  # noqa: S608 - our own names
+    rows = found[: blobs.few(db, [row[-1] for row in found], most=_BYTES)] if has_text else found
     if has_text:
         blobs.blank(db, (row[-1] for row in rows))
     where = " AND ".join(f"{name} = ?" for name in ("tenant", *key))
     db.executemany(f"DELETE FROM {table} WHERE {where}", [(owner, *row[: len(key)]) for row in rows])  # noqa: S608 - our own names
-    return len(rows)
+    return len(rows), len(rows) < len(found) or len(found) == limit
 
 
 def _forget(db: sqlite3.Connection, tenant: str, limit: int) -> bool:

@@ -67,6 +67,7 @@ class MatchingDeletes:
     def _as_far_as_a_request_comes(self, task: RemovalTask) -> Progress:
         """Look at as many memories as a request may. Whatever stops it is left to the job."""
         give_up = self._clock.monotonic() + ERASE_IN_REQUEST_S
+        task = replace(task, stopped=lambda: self._clock.monotonic() >= give_up)
         scan = Scan(removal=self._remover.begin(task.tenant))
         try:
             for _ in range(0, SCANNED_ROWS, STEP):
