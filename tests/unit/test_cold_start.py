@@ -65,7 +65,14 @@ def run(script: str, folder: Path, tmp_path: Path) -> subprocess.CompletedProces
 def test_the_function_for_searches_loads_no_more_than_it_needs(deferred: Path, tmp_path: Path) -> None:
     loaded = json.loads(run(_START, deferred, tmp_path).stdout)
     ours = [name for name in loaded["modules"] if name.startswith("forgetless.")]
-    needless = ("boto3", "mcp", "forgetless.cli", "forgetless.adapters.llm_http")
+    needless = (
+        "boto3",
+        "mcp",
+        "forgetless.cli",
+        "forgetless.adapters.llm_http",
+        "forgetless.api.platform.wire",
+        "forgetless.api.selfhosted.wire",
+    )
     assert [name for name in needless if name in loaded["modules"]] == []
     assert "forgetless.api.selfhosted.routes.search" in ours
     assert [name for name in ours if ".routes." in name and not name.endswith(".search")] == []
