@@ -1,4 +1,4 @@
-"""The body of a search on the Platform, and what other bodies share with it: the function for searches loads it alone."""
+"""The body of a search on the Platform, and what other bodies share: the function for searches loads no other."""
 
 from __future__ import annotations
 
