@@ -53,7 +53,7 @@ def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_a_sweep_goes_on_where_the_last_one_stopped_and_the_others_have_their_turn(slow: World) -> None:
-    (memory,) = grown(slow, "alice")
+    grown(slow, "alice")
     slow.embedder.meanwhile = lambda: None
     (theirs,) = slow.say("zoe drinks tea", scope=OTHER).results
     slow.embedder.meanwhile = lambda: slow.clock.advance(0.4)
