@@ -228,4 +228,4 @@ def test_a_transaction_overwrites_few_bytes(tmp_path: Path, monkeypatch: pytest.
             removed, cursor = ledger.remove_tenant("acme", limit=100, cursor=cursor)
             counts.append(removed)
         assert ledger.history("acme", a_memory("a", 0).id) == []
-    assert [count for count in counts if count] == [6, 2, 2, 2], "memories without texts, then their events by bytes"
+    assert [count for count in counts if count] == [6, 2, 2, 2, 2], "memories, their events by bytes, totals"
