@@ -218,7 +218,7 @@ def test_a_step_of_a_removal_is_bounded(ledger: Ledger) -> None:
 
 
 def test_a_transaction_overwrites_few_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenant_removal, "_BYTES", 3000)
+    monkeypatch.setattr(tenant_removal, "HISTORIES_AT_ONCE", 3000)
     with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
         ledger.append(add(*(a_memory("a", position, text="x" * 1000) for position in range(6))))
         ledger.close_tenant("acme", at=at(1))
