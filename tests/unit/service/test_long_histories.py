@@ -53,7 +53,7 @@ def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_a_sweep_goes_on_where_the_last_one_stopped_and_the_others_have_their_turn(slow: World) -> None:
-    (memory,) = grown(slow, "alice")
+    grown(slow, "alice")
     slow.embedder.meanwhile = lambda: None
     (theirs,) = slow.say("zoe drinks tea", scope=OTHER).results
     slow.embedder.meanwhile = lambda: slow.clock.advance(0.4)
@@ -78,7 +78,7 @@ def test_a_sweep_goes_on_where_the_last_one_stopped_and_the_others_have_their_tu
 
 
 def test_a_reindex_goes_on_in_the_midst_of_a_long_history(slow: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history_portions, "BYTES_AT_ONCE", VERSIONS * 2000)
+    monkeypatch.setattr(history_portions, "HISTORIES_AT_ONCE", VERSIONS * 2000)
     memories = grown(slow, "a", "b", "c")
     slow.clock.advance(3600)
     job = slow.services.bulk.start("default", BulkKind.REINDEX, {})
@@ -113,7 +113,7 @@ def test_a_delete_removes_few_at_once_and_leaves_the_rest_to_its_job(
     world: World, monkeypatch: pytest.MonkeyPatch, whole: bool, announced: bool
 ) -> None:
     grown(world, *"abcdefgh", versions=9)
-    monkeypatch.setattr(history_portions, "BYTES_AT_ONCE", 2 * 9 * 2100)
+    monkeypatch.setattr(history_portions, "HISTORIES_AT_ONCE", 2 * 9 * 2100)
     monkeypatch.setattr(world.services.changes._outbox, "wants", lambda *_: announced)
     counts = removals(world, monkeypatch)
     changes = world.services.changes
@@ -141,7 +141,7 @@ def test_a_batch_deletes_in_light_portions_and_refuses_what_takes_too_long(
 ) -> None:
     world.services = Services(world.services._ports, limits=RequestLimits(history_bytes=4 * 9 * 2100))
     ids = [memory.id for memory in grown(world, *"abcdefgh", versions=9)]
-    monkeypatch.setattr(history_portions, "BYTES_AT_ONCE", 2 * 9 * 2100)
+    monkeypatch.setattr(history_portions, "HISTORIES_AT_ONCE", 2 * 9 * 2100)
     with pytest.raises(InvalidRequestError, match=r"memory_ids: .* delete fewer of them at once"):
         world.services.changes.delete_many("default", ids)
     assert len(world.texts()) == 8

@@ -16,6 +16,7 @@ __all__ = [
     "EMBEDDED_AT_ONCE",
     "ERASE_IN_REQUEST_S",
     "GUESSES_PER_MINUTE",
+    "HISTORIES_AT_ONCE",
     "INT64",
     "JOB_S",
     "LEASE_MARGIN_S",
@@ -104,6 +105,8 @@ MOST_INDEX_RESULTS = 16_384
 MOST_WEBHOOKS = 100
 #: A memory that embedder or index refused this often is set aside: it is not indexed until somebody retries it.
 MOST_REFUSALS = 3
+#: How many bytes of histories are read, made or removed at once, unless one memory has more.
+HISTORIES_AT_ONCE = 4 * 1024 * 1024
 #: The most bytes of a memory's metadata as JSON.
 MAX_METADATA_BYTES = 64 * 1024
 #: What a version of a memory counts as besides its text and its metadata.

@@ -164,7 +164,8 @@ class Maintenance(Protocol):
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
         """All events of up to `limit` memories, including superseded and deleted ones. An export writes these.
 
-        Memories are ordered by (created_at, position, id), the oldest first, and the events of each by version.
+        Memories are ordered by (created_at, position, id), the oldest first, and the events of each by version. A page
+        ends early after HISTORIES_AT_ONCE bytes.
         """
 
     def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:

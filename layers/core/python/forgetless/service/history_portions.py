@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Memory
 
-__all__ = ["BYTES_AT_ONCE", "few_of", "light_portions", "portions"]
+__all__ = ["few_of", "light_portions", "portions"]
 
 T = TypeVar("T")
-
-#: The most bytes of a portion, unless one thing alone has more.
-BYTES_AT_ONCE = 4 * 1024 * 1024
 
 
 def portions(items: Sequence[T], weight: Callable[[T], int], *, most: int, count: int) -> Iterator[list[T]]:
@@ -31,13 +29,13 @@ def portions(items: Sequence[T], weight: Callable[[T], int], *, most: int, count
 
 
 def light_portions(memories: Sequence[Memory], *, count: int | None = None) -> Iterator[list[Memory]]:
-    """The memories in portions of at most `count` whose histories have BYTES_AT_ONCE."""
-    return portions(memories, _bytes_of, most=BYTES_AT_ONCE, count=count or len(memories))
+    """The memories in portions of at most `count` whose histories have HISTORIES_AT_ONCE."""
+    return portions(memories, _bytes_of, most=HISTORIES_AT_ONCE, count=count or len(memories))
 
 
 def few_of(items: Sequence[T], weight: Callable[[T], int]) -> int:
     """How many of the items, which were read in their order, are in the first portion."""
-    return len(next(portions(items, weight, most=BYTES_AT_ONCE, count=len(items)), []))
+    return len(next(portions(items, weight, most=HISTORIES_AT_ONCE, count=len(items)), []))
 
 
 def _bytes_of(memory: Memory) -> int:

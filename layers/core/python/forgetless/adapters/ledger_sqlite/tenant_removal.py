@@ -9,6 +9,7 @@ from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.adapters.ledger_sqlite.erasures import state_of
 from forgetless.domain.cursors import from_cursor, to_cursor
+from forgetless.domain.limits import HISTORIES_AT_ONCE
 
 __all__ = ["KEPT_TO_THE_END", "TABLES", "TenantStore"]
 
@@ -29,8 +30,6 @@ TABLES: dict[str, tuple[tuple[str, ...], bool]] = {
     "usage": (("month", "key_id", "day", "kind"), False),
     "usage_minutes": (("key_id", "minute"), False),
 }
-#: How many bytes of text one transaction overwrites: others who write wait for it.
-_BYTES = 4 * 1024 * 1024
 #: They tell late writers that the tenant is being deleted.
 KEPT_TO_THE_END = ("erasures", "erasure_states")
 
@@ -54,14 +53,17 @@ class TenantStore(Store):
 
 
 def _remove(db: sqlite3.Connection, table: str, tenant: str, limit: int) -> tuple[int, bool]:
-    """Remove up to `limit` rows of one table with at most _BYTES of text, but at least one; whether more may follow."""
+    """Remove up to `limit` rows of one table with at most HISTORIES_AT_ONCE bytes of text, but at least one.
+
+    Returns how many, and whether more may follow.
+    """
     if not state_of(db, tenant).closed:
         return 0, False
     key, has_text = TABLES[table]
     columns = ", ".join((*key, "text_id") if has_text else key)
     owner = to_blob(tenant)
     found = db.execute(f"SELECT {columns} FROM {table} WHERE tenant = ? LIMIT ?", (owner, limit)).fetchall()  # noqa: S608 - our own names
-    rows = found[: blobs.few(db, [row[-1] for row in found], most=_BYTES)] if has_text else found
+    rows = found[: blobs.few(db, [row[-1] for row in found], most=HISTORIES_AT_ONCE)] if has_text else found
     if has_text:
         blobs.blank(db, (row[-1] for row in rows))
     where = " AND ".join(f"{name} = ?" for name in ("tenant", *key))
