@@ -16,8 +16,9 @@ from typing import Protocol
 
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.moments import OPEN, PastTimes, ended_by, has_past, known_from, past_of, told_early
+from forgetless.domain.portions import weighed_portions
 from forgetless.ports.index import Content, IndexRow, Key, PastMark, PastRow, RequestIndex
-from forgetless.service.history_portions import light_portions, portions
+from forgetless.service.history_portions import light_portions
 
 __all__ = ["Change", "PastRows", "by_tenant"]
 
@@ -201,7 +202,7 @@ class PastRows:
         right = {one.key for one in wanted if one.key not in suspect and held.get(one.key) == one.mark}
         lacking = [one for one in wanted if one.key not in right]
         made = 0
-        for some in portions(lacking, lambda one: len(one.memory.text), most=_CHARS_AT_ONCE, count=_AT_ONCE):
+        for some in weighed_portions(lacking, lambda one: len(one.memory.text), most=_CHARS_AT_ONCE, count=_AT_ONCE):
             if made and not in_time():
                 return {one.memory.id for one in lacking[made:]}
             rows = self._made(tenant, some, held, suspect)
