@@ -49,8 +49,10 @@ space := $(empty) $(empty)
 # it has compiled, each of the many processes of the service and of its tests would compile it again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Thousands of tests make a ledger, which waits for the disk some ten times. In memory, if there is enough, none waits.
+IN_MEMORY := $(shell test -z "$$TMPDIR" && test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 4000000 {print "TMPDIR=/dev/shm"}')
 # Tests never talk to a real LLM, whatever the caller's shell has configured.
-CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
+CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL $(IN_MEMORY)
 
 # Every target here is a command, none a file.
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))

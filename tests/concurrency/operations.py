@@ -88,6 +88,13 @@ def _history(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _versions(ledger: Ledger, tenant: str) -> Done:
+    keys = [(id_, version) for id_ in memory_ids(tenant) for version in (1, 2)]
+    found = ledger.versions(tenant, keys)
+    assert all((memory.id, memory.version) == key and memory.text for key, memory in found.items())
+    return Counter()
+
+
 def _list_events(ledger: Ledger, tenant: str) -> Done:
     page = ledger.list_events(tenant, limit=2)
     found = [(event.memory.id, event.memory.version) for event in page.items]

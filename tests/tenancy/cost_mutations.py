@@ -11,6 +11,8 @@ __all__ = ["COSTS"]
 
 _QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing/test_change.py"
 
+_LONG = ("tests/unit/service/test_long_histories.py",)
+
 
 def _update(route: str, file: str, after: str, *, levels: int = 1) -> Mutation:
     """A route changes a memory without counting it."""
@@ -52,6 +54,48 @@ _UPDATES = (
         "room += event.memory.stored_bytes",
         "room += 0",
         ("tests/unit/service/transfer/test_event_transfer.py", "-k", "byte_for_byte"),
+    ),
+    Mutation(
+        "updates: an import brings any number of versions",
+        "service/transfer/event_import.py",
+        "one.memory.history_bytes > self._limits.history_bytes for one",
+        "one.memory.history_bytes < 0 for one",
+        _LONG,
+    ),
+    Mutation(
+        "histories: a sweep works on one until it has all",
+        "service/jobs/sweep.py",
+        "until=min(give_up, self._clock.monotonic() + _TURN_S)",
+        "until=math.inf",
+        _LONG,
+    ),
+    Mutation(
+        "histories: a reindex forgets one for which there was no time",
+        "service/jobs/reindex.py",
+        "return Refreshed(live - len(refusals), len(refusals), aside, len(late))",
+        "return Refreshed(live - len(refusals), len(refusals), aside)",
+        _LONG,
+    ),
+    Mutation(
+        "histories: a deletion removes any number of versions at once",
+        "service/jobs/removal.py",
+        "if removal.many and light < len(found.items):",
+        "if False:",
+        _LONG,
+    ),
+    Mutation(
+        "histories: a deletion in a request goes on to its end",
+        "service/jobs/erase.py",
+        "return self._clock.monotonic() >= deadline",
+        "return False",
+        _LONG,
+    ),
+    Mutation(
+        "histories: a batch deletes any number of versions",
+        "service/writing/change.py",
+        "if len(memories) > 1 and weighs > self._history_bytes:",
+        "if False:",
+        _LONG,
     ),
     Mutation(
         "erased: how long the text was",

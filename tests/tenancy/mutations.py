@@ -164,6 +164,14 @@ _LIMITS = (
     ),
     _limited("history", "if self._mine(event.memory.scope)]", "]", _ROUTES, "-k", "limited and history"),
     _limited(
+        "earlier versions",
+        "return {key: memory for key, memory in found.items() if self._mine(memory.scope)}",
+        "return found",
+        "tests/tenancy/test_limits.py",
+        "-k",
+        "earlier_version",
+    ),
+    _limited(
         "lists",
         'tenant, {**ids, "user_id": user}, limit=limit, cursor=cursor',
         "tenant, ids, limit=limit, cursor=cursor",

@@ -276,6 +276,20 @@ _ERASED = (
         ("tests/contract/ledger/test_sqlite.py", "tests/contract/ledger/test_sqlite_scrub.py"),
     ),
     Mutation(
+        "erased: a request does not wait until the log of the ledger is empty",
+        "service/jobs/removal.py",
+        "Progress(None if scrubbed else {_SCRUB: True}, removed, removed)",
+        "Progress(None, removed, removed)",
+        ("tests/unit/service/jobs/test_delete_matching.py",),
+    ),
+    Mutation(
+        "erased: an earlier version that a moment needs is shown",
+        "service/access/hiding_ledger.py",
+        "return {key: memory for key, memory in found.items() if not markers.cover(memory)}",
+        "return found",
+        (_HIDING,),
+    ),
+    Mutation(
         "erased: nothing is noted outside the ledger",
         "service/jobs/erasure_logbook.py",
         "self._log.write(logged(self._log.key(), self._incarnation, erasure))",

@@ -47,6 +47,12 @@ def limited(world: World) -> RequestLedger:
     return LimitedLedger(world.ledger, only("anna"))
 
 
+def test_an_earlier_version_is_read_of_its_users_memories_alone(world: World, limited: RequestLedger) -> None:
+    (theirs,) = world.say("tea of bob", scope=BOB).results
+    (mine,) = world.say("tea of anna", scope=ANNA).results
+    assert limited.versions("default", [(theirs.id, 1), (mine.id, 1)]).keys() == {(mine.id, 1)}
+
+
 def test_both_retrievers_of_the_index_look_at_its_users_alone(world: World) -> None:
     index = LimitedIndex(world.index, only("anna"))
     (theirs,) = world.say("tea of bob", scope=BOB).results

@@ -103,3 +103,21 @@ def test_a_deleted_memory_that_changes_again_is_listed_once(ledger: Ledger) -> N
     ledger.append([gone])
     ledger.append([delete(gone.memory, 5)])
     assert [event.memory.version for event in everything(ledger)] == [1, 2, 3]
+
+
+def test_a_page_of_long_histories_ends_early(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("ledger_sqlite.export_order", "ledger_dynamodb.memories"):
+        monkeypatch.setattr(f"forgetless.adapters.{module}.HISTORIES_AT_ONCE", 2500)
+    memories = [a_memory("a", place, second=place, text="x" * 2000) for place in range(5)]
+    ledger.append(add(*memories))
+    ledger.append([update(memories[0], text="y" * 2000)])
+    found: list[list[tuple[str, int]]] = []
+    cursor: str | None = None
+    while not found or cursor is not None:
+        page = ledger.list_events("acme", limit=9, cursor=cursor)
+        found.append([(event.memory.id, event.memory.version) for event in page.items])
+        cursor = page.cursor
+    assert len(found) > 2
+    assert all(len({id_ for id_, _ in page}) <= 2 for page in found)
+    ids = [(memory.id, 1) for memory in memories]
+    assert [key for page in found for key in page] == [ids[0], (memories[0].id, 2), *ids[1:]]

@@ -85,6 +85,21 @@ def test_history_holds_every_version_in_order(ledger: Ledger) -> None:
     assert ledger.read("acme", [memory.id])[memory.id] == changed.memory
 
 
+def test_versions_are_read_one_by_one(ledger: Ledger) -> None:
+    first, other, gone = a_memory("a"), a_memory("b"), a_memory("c")
+    second = update(first, text="second")
+    third = update(second.memory, 2, text="third " * 20_000)
+    ledger.append([*add(first, other, gone), second, third])
+    ledger.append([delete(gone)])
+    keys = [(first.id, 1), (first.id, 3), (other.id, 1)]
+    expected = [first, third.memory, other]
+    assert ledger.versions("acme", keys) == dict(zip(keys, expected, strict=True))
+    assert ledger.versions("acme", [(first.id, 2)]) == {(first.id, 2): second.memory}
+    assert ledger.versions("acme", [(gone.id, 1), (gone.id, 2), (first.id, 4), ("unknown", 1)]) == {}
+    assert ledger.versions("other", keys) == {}
+    assert ledger.versions("acme", []) == {}
+
+
 def test_a_repeated_append_changes_nothing(ledger: Ledger) -> None:
     memory = a_memory("a")
     ledger.append(add(memory))

@@ -85,7 +85,6 @@ def test_a_process_without_sweep_scrubs_when_it_writes_later(
 def test_a_scrub_that_a_reader_prevents_says_so_and_is_tried_again(
     ledger: SqliteLedger, path: Path, checkpoints: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "_SCRUB_PATIENCE_S", 0.0)
     monkeypatch.setattr(connections, "_SCRUB_AGAIN_S", 0.0)
     memory = a_memory("a", text="SECRET")
     ledger.append(add(memory))
@@ -93,7 +92,7 @@ def test_a_scrub_that_a_reader_prevents_says_so_and_is_tried_again(
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM texts").fetchall()
         ledger.append([delete(memory)])
-        assert not ledger.scrub_erased()
+        assert not ledger.scrub_erased(patience_s=0.0)
         assert files_holding(path.parent, "SECRET")
         reader.execute("COMMIT")
         write(ledger)

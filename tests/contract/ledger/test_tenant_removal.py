@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.adapters.ledger_sqlite import SqliteLedger, tenant_removal
 from forgetless.adapters.ledger_sqlite.schema import _MIGRATIONS
 from forgetless.adapters.ledger_sqlite.tenant_removal import KEPT_TO_THE_END, TABLES
 from forgetless.domain.documents import Document
@@ -215,3 +215,17 @@ def test_a_step_of_a_removal_is_bounded(ledger: Ledger) -> None:
     removed, cursor = ledger.remove_tenant("acme", limit=2)
     assert removed <= 2
     assert cursor is not None
+
+
+def test_a_transaction_overwrites_few_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenant_removal, "HISTORIES_AT_ONCE", 3000)
+    with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
+        ledger.append(add(*(a_memory("a", position, text="x" * 1000) for position in range(6))))
+        ledger.close_tenant("acme", at=at(1))
+        removed, cursor = ledger.remove_tenant("acme", limit=100)
+        counts = [removed]
+        while cursor is not None:
+            removed, cursor = ledger.remove_tenant("acme", limit=100, cursor=cursor)
+            counts.append(removed)
+        assert ledger.history("acme", a_memory("a", 0).id) == []
+    assert [count for count in counts if count] == [6, 2, 2, 2, 2], "memories, their events by bytes, totals"

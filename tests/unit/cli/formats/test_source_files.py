@@ -307,6 +307,33 @@ def test_a_history_alone_is_imported_for_a_user(tmp_path: Path) -> None:
     assert said == ["left out, because mem0 has deleted them: 1"]
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE VIEW history AS WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) "
+        "SELECT n AS memory_id, 'ADD' AS event, 'x' AS new_memory FROM r",
+        "CREATE VIRTUAL TABLE history USING fts5(memory_id, event, new_memory)",
+        "CREATE TABLE history (memory_id, event, new_memory AS (hex(zeroblob(400000000))))",
+    ],
+    ids=["view", "virtual", "computed"],
+)
+def test_a_history_that_is_computed_while_it_is_read_is_refused(tmp_path: Path, made: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "history.db")) as db:
+        db.execute(made)
+        db.commit()
+    with pytest.raises(InvalidRequestError, match="no stored table"):
+        HistoryDb(tmp_path / "history.db")
+
+
+def test_a_value_that_is_longer_than_a_line_may_be_is_refused(tmp_path: Path) -> None:
+    path = history_db(tmp_path / "history.db", *HISTORY)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE history SET new_memory = printf('%.*c', 5000000, 'x') WHERE event = 'UPDATE'")
+        db.commit()
+    with closing(HistoryDb(path)) as history, pytest.raises(InvalidRequestError, match="too big"):
+        history.rows(IDS[0])
+
+
 def test_other_options_make_it_another_import(file: Path, tmp_path: Path) -> None:
     history = HistoryDb(history_db(tmp_path / "history.db", *HISTORY))
     file.write_text(jsonl(*LISTED))

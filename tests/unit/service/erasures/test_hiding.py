@@ -56,6 +56,18 @@ def test_the_past_does_not_show_it_either(world: World) -> None:
     assert newest(world.services, {}, moment=moment) == []
 
 
+def test_the_earlier_version_that_a_moment_needs_is_not_shown(world: World) -> None:
+    (old,) = world.say("alice likes green tea").results
+    (other,) = world.say("bob likes green tea", scope=BOB).results
+    for id_ in (old.id, other.id):
+        world.services.changes.update(UpdateRequest("default", id_, text="something else"))
+    keys = [(old.id, 1), (other.id, 1)]
+    ledger = HidingOperatorLedger(world.ledger)
+    assert ledger.versions("default", keys).keys() == set(keys)
+    hide(world)
+    assert ledger.versions("default", keys).keys() == {(other.id, 1)}
+
+
 def test_messages_of_several_jobs_are_those_that_it_does_not_cover(world: World) -> None:
     old, other = world.say("alice likes tea").job.id, world.say("bob likes tea", scope=BOB).job.id
     hide(world)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +18,13 @@ from forgetless.domain.errors import (
     PreconditionFailedError,
 )
 from forgetless.domain.jobs import JobState
+from forgetless.domain.limits import ERASE_IN_REQUEST_S
 from forgetless.domain.scope import Scope
 from forgetless.service.jobs import delete_matching, removal
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.services import Services
 from forgetless.service.writing.erase_memories import FilteredDelete
+from tests.contract.ledger.making import files_holding
 from tests.fakes.counting_ledger import CountingLedger
 from tests.unit.service.webhooks.post import make
 from tests.unit.service.world import ALICE, World, facts, only
@@ -194,7 +197,7 @@ def test_a_cancel_after_the_last_step_leaves_the_whole_count(
     drink(world, 6)
     deleted = world.services.changes.delete_matching(OF_ALICE)
 
-    def scrub_and_cancel() -> bool:
+    def scrub_and_cancel(**_: float) -> bool:
         world.services.bulk.cancel("default", deleted.event_id)
         return True
 
@@ -254,7 +257,7 @@ def test_a_job_ends_only_when_the_file_has_lost_the_text_as_well(
     begun = changes.delete_scope("default", {"user_id": "alice"}) if whole else changes.delete_matching(OF_ALICE)
     removed = 5 if whole else 3
     answers = [False, False, True]
-    monkeypatch.setattr(world.ledger, "scrub_erased", lambda: answers.pop(0))
+    monkeypatch.setattr(world.ledger, "scrub_erased", lambda **_: answers.pop(0))
     finish(world)
     held = job_of(world, begun.event_id)
     assert (held.state, held.done, len(answers)) == (JobState.PENDING, removed, 1)
@@ -265,6 +268,38 @@ def test_a_job_ends_only_when_the_file_has_lost_the_text_as_well(
     finish(world)
     job = job_of(world, begun.event_id)
     assert (job.state, job.done, job.total, answers) == (JobState.SUCCEEDED, removed, removed, [])
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["scope", "filter"])
+def test_what_a_request_has_removed_succeeds_only_when_the_file_has_lost_the_text_as_well(
+    world: World, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    answers: list[float] = []
+
+    def scrub(*, patience_s: float = 2.0) -> bool:
+        answers.append(patience_s)
+        return len(answers) > 1
+
+    monkeypatch.setattr(world.ledger, "scrub_erased", scrub)
+    drink(world, 5)
+    changes = world.services.changes
+    begun = changes.delete_scope("default", {"user_id": "alice"}) if whole else changes.delete_matching(OF_ALICE)
+    removed = 5 if whole else 3
+    assert (begun.deleted, answers) == (removed, [ERASE_IN_REQUEST_S])
+    held = job_of(world, begun.event_id)
+    assert (held.state, held.done) == (JobState.PENDING, removed)
+    finish(world)
+    job = job_of(world, begun.event_id)
+    assert (job.state, job.done, answers) == (JobState.SUCCEEDED, removed, [ERASE_IN_REQUEST_S, 2.0])
+    assert job.counts == ({"messages": 5} if whole else {})
+
+
+def test_the_file_has_lost_the_text_when_the_event_of_a_request_has_succeeded(world: World, tmp_path: Path) -> None:
+    drink(world, 5)
+    assert files_holding(tmp_path / "0", "said 3")
+    begun = world.services.changes.delete_scope("default", {"user_id": "alice"})
+    assert job_of(world, begun.event_id).state is JobState.SUCCEEDED
+    assert files_holding(tmp_path / "0", "said 3") == []
 
 
 def test_linked_deletes_follow_the_links(new_world: Callable[..., World]) -> None:

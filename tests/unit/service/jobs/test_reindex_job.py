@@ -225,7 +225,7 @@ def test_after_an_error_no_further_portion_is_begun(world: World, monkeypatch: p
         fill(world, 2, scope=Scope(f"tenant-{number}", user_id="x"))
     calls: list[str] = []
 
-    def refresh(memories: Sequence[Memory]) -> object:
+    def refresh(memories: Sequence[Memory], **_: object) -> object:
         calls.append(memories[0].scope.tenant if memories else "")
         raise EmbedderError("the embedder is down")
 

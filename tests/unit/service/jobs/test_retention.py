@@ -55,7 +55,7 @@ def test_a_sweep_scrubs_the_ledger_and_says_when_it_could_not(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     scrubbed: list[bool] = []
-    monkeypatch.setattr(world.ledger, "scrub_erased", lambda: bool(scrubbed.append(True)))
+    monkeypatch.setattr(world.ledger, "scrub_erased", lambda **_: bool(scrubbed.append(True)))
     with caplog.at_level(logging.WARNING):
         world.services.sweep.sweep()
     assert scrubbed == [True]

@@ -142,6 +142,11 @@ def test_while_the_past_is_filled_a_search_over_too_much_says_when_to_try_again(
     with pytest.raises(IndexUnavailableError, match="being filled after an upgrade") as caught:
         searched(world, now)
     assert caught.value.retry_after == 60
+    # What does not match is read as well.
+    monkeypatch.setattr("forgetless.service.reading.unfilled_past.SCANNED_ROWS", 3)
+    monkeypatch.setattr("forgetless.service.reading.unfilled_past.MOST_READ", 2)
+    with pytest.raises(IndexUnavailableError, match="at most 3 memories"):
+        searched(world, Moment(known_at=later(now.known_at or "", -86_400)))
 
 
 def test_while_the_past_is_filled_a_search_finds_the_same_with_the_same_scores(

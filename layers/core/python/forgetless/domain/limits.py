@@ -16,6 +16,7 @@ __all__ = [
     "EMBEDDED_AT_ONCE",
     "ERASE_IN_REQUEST_S",
     "GUESSES_PER_MINUTE",
+    "HISTORIES_AT_ONCE",
     "INT64",
     "JOB_S",
     "LEASE_MARGIN_S",
@@ -34,6 +35,7 @@ __all__ = [
     "PORTION_BYTES",
     "REQUEST_S",
     "SCANNED_ROWS",
+    "SCRUB_PATIENCE_S",
     "TENANT_COPY_S",
     "VERSION_BYTES",
     "VISIBILITY_S",
@@ -45,6 +47,8 @@ __all__ = [
 REQUEST_S = 25.0
 #: Seconds that a request may remove rows of what it erases. A bulk job removes the rest.
 ERASE_IN_REQUEST_S = 0.3
+#: How long to wait for readers and writers that are in the way when erased text is to leave a ledger's files.
+SCRUB_PATIENCE_S = 2.0
 #: How many texts are embedded before it is asked whether there is still time: the most in one request to the embedder.
 EMBEDDED_AT_ONCE = 128
 #: Seconds that the worker may spend on one job. Its function does one job per invocation and ends after 90 s.
@@ -101,6 +105,8 @@ MOST_INDEX_RESULTS = 16_384
 MOST_WEBHOOKS = 100
 #: A memory that embedder or index refused this often is set aside: it is not indexed until somebody retries it.
 MOST_REFUSALS = 3
+#: How many bytes of histories are read, made or removed at once, unless one memory has more.
+HISTORIES_AT_ONCE = 4 * 1024 * 1024
 #: The most bytes of a memory's metadata as JSON.
 MAX_METADATA_BYTES = 64 * 1024
 #: What a version of a memory counts as besides its text and its metadata.

@@ -25,6 +25,7 @@ __all__ = [
     "Memory",
     "Message",
     "MessageRef",
+    "VersionKey",
     "is_repeat",
     "job_event_id",
     "line_event_id",
@@ -35,6 +36,9 @@ __all__ = [
 
 #: Finds memory ids (UUIDs) in a stored answer. The answer is erased when a memory named in it is deleted.
 MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+#: Names a version of a memory: the memory's id and the version.
+VersionKey = tuple[str, int]
 
 
 def text_hash(text: str) -> str:
@@ -177,6 +181,11 @@ class Memory:
     def stored_bytes(self) -> int:
         """About how many bytes this version stores. Every version stores all of its text and metadata."""
         return VERSION_BYTES + len(self.text.encode("utf-8", "surrogatepass")) + metadata_bytes(self.metadata)
+
+    @property
+    def all_bytes(self) -> int:
+        """About how many bytes all its versions store. Of older data, the texts of earlier versions do not count."""
+        return max(self.history_bytes, (self.version - 1) * VERSION_BYTES) + self.stored_bytes
 
     def pending_since(self, *, contested: bool) -> str:
         """Since when the index lacks this version.

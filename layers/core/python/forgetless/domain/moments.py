@@ -19,6 +19,7 @@ __all__ = [
     "PastTimes",
     "begun",
     "ended_by",
+    "first_known",
     "has_past",
     "is_known",
     "known",
@@ -49,7 +50,7 @@ def recorded_at(event: Event) -> str:
     """When the service received the event."""
     memory = event.memory
     if event.kind is EventKind.ADD:
-        return memory.recorded_at or memory.created_at
+        return first_known(memory)
     return memory.updated_at
 
 
@@ -72,6 +73,11 @@ def true_at(memory: Memory, moment: Moment, ended_at: str | None) -> bool:
         return memory.superseded_by is None
     ended = ended_at if memory.superseded_by is not None else None
     return begun(memory, moment) and (ended is None or moment.as_of < ended)
+
+
+def first_known(memory: Memory) -> str:
+    """Since when any version of this memory is known; every later one is known from a later time."""
+    return memory.recorded_at or memory.created_at
 
 
 def known_from(memory: Memory) -> str:

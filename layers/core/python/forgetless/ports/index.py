@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from forgetless.domain.filters.ast import Filter
-from forgetless.domain.memory import Memory
+from forgetless.domain.memory import Memory, VersionKey
 from forgetless.domain.moments import Moment, PastTimes
 from forgetless.domain.recipe import Words
 
 __all__ = ["Content", "Hit", "Index", "IndexRow", "Key", "Past", "PastMark", "PastRow", "RequestIndex", "RequestPast"]
 
-#: The key of a row: the memory id and the version.
-Key = tuple[str, int]
+#: The key of a row.
+Key = VersionKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.erasures import Erasure, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
+from forgetless.domain.limits import SCRUB_PATIENCE_S
 from forgetless.domain.memory import Event, Memory, Message
 from forgetless.ports.request_ledger import MemoryPage, RequestLedger
 from forgetless.ports.usage import UsageStore
@@ -163,7 +164,8 @@ class Maintenance(Protocol):
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
         """All events of up to `limit` memories, including superseded and deleted ones. An export writes these.
 
-        Memories are ordered by (created_at, position, id), the oldest first, and the events of each by version.
+        Memories are ordered by (created_at, position, id), the oldest first, and the events of each by version. A page
+        ends early after HISTORIES_AT_ONCE bytes.
         """
 
     def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
@@ -341,8 +343,8 @@ class Maintenance(Protocol):
     def tidy(self) -> int:
         """Finish or drop the changes that dead processes left unfinished; returns their number. Sweep calls it."""
 
-    def scrub_erased(self) -> bool:
-        """Remove the last copies of erased text from the store's own files; False if readers were in the way.
+    def scrub_erased(self, *, patience_s: float = SCRUB_PATIENCE_S) -> bool:
+        """Remove the last copies of erased text from the store's own files; False if readers were in the way so long.
 
         Erased text is gone for all readers at once, but the files may still have it until this has returned True.
         Sweep calls it every minute, and an erasure of any size before it is reported as done.

@@ -8,7 +8,7 @@ no adapter reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,7 +17,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
-from forgetless.domain.memory import Event, Memory, Message, MessageRef
+from forgetless.domain.memory import Event, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
@@ -213,6 +213,12 @@ class MemoryStore(Protocol):
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         """All events of a memory by version; empty for an unknown memory."""
+
+    def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
+        """Those of these versions of memories that exist. Of a deleted memory, none is among them.
+
+        A version that becomes an earlier one during the call may be missing.
+        """
 
     def list_memories(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
+from forgetless.domain.memory import VersionKey
 from forgetless.domain.scoring import Scorer
 from forgetless.ports.index import Hit
 
@@ -36,6 +37,11 @@ class Candidate:
     @property
     def version(self) -> int:
         return self.hit.version
+
+    @property
+    def key(self) -> VersionKey:
+        """The version that the row is of."""
+        return self.hit.memory_id, self.hit.version
 
     @property
     def signals(self) -> int:

@@ -20,13 +20,13 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import PageEnd, PageEndStore
 from forgetless.service.requests import Count, PageOf
 
-__all__ = ["MOST_READ", "PageAsk", "Pager", "Source", "all_rows", "chunk_of", "itself"]
+__all__ = ["LEAST_READ", "MOST_READ", "PageAsk", "Pager", "Source", "all_rows", "chunk_of", "itself"]
 
 #: How long the end of a page is kept.
 _KEPT_S = 600.0
 #: The least and the most rows that a list reads at once: a small page never means many small reads. With the row that
 #: shows whether more follow, and the state of erasures, the least is a batch of DynamoDB, which holds 100 items.
-_LEAST, MOST_READ = 98, 500
+LEAST_READ, MOST_READ = 98, 500
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
@@ -34,7 +34,7 @@ Item = TypeVar("Item")
 
 def chunk_of(size: int) -> int:
     """How many rows to read at once for a page of `size`; one more shows whether another page follows."""
-    return max(_LEAST, min(MOST_READ, size + 1))
+    return max(LEAST_READ, min(MOST_READ, size + 1))
 
 
 def all_rows(
@@ -95,8 +95,9 @@ class Source(Generic[Row, Item]):
     count: Count | None = None
     counts: bool = True
     weigh: Callable[[Item], float] | None = None
-    #: How many rows may be looked at for one page.
+    #: What the rows that are looked at for one page may cost together, and what each of them costs.
     most: int = SCANNED_ROWS
+    cost: Callable[[Row], int] = field(default=lambda _: 1)
     #: Whether to judge rows has cost so much that no more are looked at.
     exhausted: Callable[[], bool] = lambda: False
 
@@ -177,10 +178,11 @@ class Pager:
 
 def _walked(ask: PageAsk, source: Source[Row, Item], start: _Start, *, counts: bool) -> _Walk[Item]:
     walk: _Walk[Item] = _Walk()
-    weight, most = 0.0, source.most + start.skip
-    for looked, (row, item) in enumerate(source.rows(start.cursor)):
-        if looked >= most or (looked > 0 and source.exhausted()):
+    weight, spent, most = 0.0, 0, source.most + start.skip
+    for row, item in source.rows(start.cursor):
+        if spent >= most or (spent > 0 and source.exhausted()):
             return walk
+        spent += source.cost(row)
         full = len(walk.items) >= ask.size or walk.beyond > 0
         if item is not None and walk.skipped < start.skip:
             walk.skipped += 1

@@ -18,6 +18,7 @@ from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
+from forgetless.domain.portions import weighed_portions
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import Compaction, Tell
@@ -243,17 +244,7 @@ def _insert_all(unit: Unit, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> No
 
 def _fitting(jobs: Sequence[tuple[Job, Sequence[Message]]]) -> Iterator[list[tuple[Job, Sequence[Message]]]]:
     """The jobs in groups, each for one transaction if possible."""
-    group: list[tuple[Job, Sequence[Message]]] = []
-    items = 0
-    for one in jobs:
-        more = 2 + 2 * len(one[1])
-        if group and items + more > _ITEMS:
-            yield group
-            group, items = [], 0
-        group.append(one)
-        items += more
-    if group:
-        yield group
+    return weighed_portions(jobs, lambda one: 2 + 2 * len(one[1]), most=_ITEMS, count=len(jobs))
 
 
 def _claim(unit: Unit, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:

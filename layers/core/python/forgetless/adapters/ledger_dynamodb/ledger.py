@@ -25,6 +25,7 @@ from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.tenant_removal import TenantStore
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.adapters.ledger_dynamodb.usage import UsageStore
+from forgetless.domain.limits import SCRUB_PATIENCE_S
 from forgetless.ports.clock import Clock
 from forgetless.ports.schema_plan import SchemaPlan
 
@@ -77,7 +78,8 @@ class DynamoLedger(
     def tidy(self) -> int:
         return self._units.stages.tidy()
 
-    def scrub_erased(self) -> bool:
+    def scrub_erased(self, *, patience_s: float = SCRUB_PATIENCE_S) -> bool:
+        del patience_s
         return True  # nothing of an item remains in the table when it is replaced or deleted
 
     def create_table(self) -> None:

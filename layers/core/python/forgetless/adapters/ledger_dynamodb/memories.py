@@ -6,7 +6,7 @@ import contextlib
 import heapq
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -30,8 +30,8 @@ from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import after_memory, entity_place, from_cursor, memory_place, to_cursor
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
-from forgetless.domain.limits import SCANNED_ROWS
-from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
+from forgetless.domain.limits import HISTORIES_AT_ONCE, SCANNED_ROWS
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.scope import Scope
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
@@ -93,9 +93,26 @@ class MemoryStore(Store):
         found = self._table.bodies(sorted(items, key=lambda item: int(item["version"])))
         return [Event(EventKind(item["kind"]), load_memory(tenant, body)) for item, body in found]
 
+    def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
+        wanted = [item_keys.event(tenant, id_, version) for id_, version in keys]
+        items = self._table.read([*wanted, *(item_keys.head(tenant, id_) for id_, _ in keys)])
+        memories = [load_memory(tenant, body) for _, body in self._table.bodies(list(items.values()))]
+        found = {(memory.id, memory.version): memory for memory in memories}
+        # The items are not of one moment, so a deletion may have blanked a version after its head was read.
+        gone = {memory.id for memory in memories if memory.deleted or not memory.text}
+        return {key: found[key] for key in keys if key in found and key[0] not in gone}
+
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
-        ids, following = _export_page(self._table, tenant, limit, cursor)
-        return EventPage(tuple(event for id_ in ids for event in self.history(tenant, id_)), following)
+        keys, more = _export_page(self._table, tenant, limit, cursor)
+        found: list[Event] = []
+        shown = bytes_ = 0
+        while shown < len(keys) and bytes_ < HISTORIES_AT_ONCE:
+            history = self.history(tenant, keys[shown][1])
+            found += history
+            bytes_ += sum(event.memory.stored_bytes for event in history)
+            shown += 1
+        ended = shown == len(keys) and not more
+        return EventPage(tuple(found), None if ended else to_cursor(keys[shown - 1][0]))
 
     def list_memories(
         self,
@@ -308,10 +325,10 @@ def _mark_unindexed(unit: Unit, heads: Sequence[Key], at: str) -> int:
     return count
 
 
-def _export_page(table: Table, tenant: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
-    """The ids of the next `limit` memories after the cursor, in the order of exports, and the next cursor.
+def _export_page(table: Table, tenant: str, limit: int, cursor: str | None) -> tuple[list[tuple[str, str]], bool]:
+    """The next `limit` memories after the cursor, in the order of exports, each with its sort key before its id.
 
-    They include deleted memories.
+    They include deleted memories. The second value says whether more follow.
     """
     after = list_entries.LOWEST if cursor is None else str(from_cursor(cursor, str)[0])
     partitions = [
@@ -321,6 +338,5 @@ def _export_page(table: Table, tenant: str, limit: int, cursor: str | None) -> t
     merged = heapq.merge(*streams, key=lambda item: str(item["sk"]))
     # By sort key, because a memory that is deleted meanwhile may be in both lists.
     found = {str(item["sk"]): item for item in islice((one for one in merged if one["sk"] != after), limit + 2)}
-    shown = list(found.items())[:limit]
-    following = to_cursor(shown[-1][0]) if len(found) > limit else None
-    return [from_blob(item["memory"]) for _, item in shown], following
+    shown = [(key, from_blob(item["memory"])) for key, item in found.items()]
+    return shown[:limit], len(shown) > limit

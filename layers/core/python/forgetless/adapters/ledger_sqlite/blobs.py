@@ -9,9 +9,9 @@ record that changes often has room to grow, so that its changes do not leave one
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["add", "blank", "replace", "shorten"]
+__all__ = ["add", "blank", "few", "replace", "shorten"]
 
 #: The size of a body that may be replaced is a multiple of this many bytes. JSON may end in blanks.
 _ROOM = 128
@@ -32,6 +32,17 @@ def shorten(db: sqlite3.Connection, text_id: int, body: bytes) -> None:
 def blank(db: sqlite3.Connection, text_ids: Iterable[int | None]) -> None:
     """Erase bodies for good; None means no body and is ignored."""
     db.executemany("UPDATE texts SET body = x'' WHERE text_id = ?", [(text_id,) for text_id in text_ids])
+
+
+def few(db: sqlite3.Connection, text_ids: Sequence[int | None], *, most: int) -> int:
+    """How many of these bodies, in their order, have `most` bytes together: at least one, if there is any."""
+    bytes_ = 0
+    for place, text_id in enumerate(text_ids):
+        row = db.execute("SELECT length(body) FROM texts WHERE text_id = ?", (text_id,)).fetchone()
+        bytes_ += 0 if row is None else row[0]
+        if bytes_ > most:
+            return max(1, place)
+    return len(text_ids)
 
 
 def replace(db: sqlite3.Connection, text_id: int | None, body: bytes) -> int:

@@ -19,6 +19,7 @@ from forgetless.adapters.ledger_sqlite.usage_lock import Presence
 from forgetless.adapters.ledger_sqlite.write_health import WriteHealth
 from forgetless.domain.backoff import Backoff, Tries
 from forgetless.domain.errors import LedgerDamagedError, LedgerError
+from forgetless.domain.limits import SCRUB_PATIENCE_S
 
 __all__ = ["Connections", "Store"]
 
@@ -38,8 +39,6 @@ _BACKOFF = Backoff(first_s=0.001, longest_s=0.025)
 #: seconds after a deletion, and again after the second number while readers are in the way.
 _SCRUB_AFTER_S = 45.0
 _SCRUB_AGAIN_S = 1.0
-#: How long `scrub` waits for readers and writers that are in the way.
-_SCRUB_PATIENCE_S = 2.0
 
 
 class _Connection:
@@ -126,7 +125,7 @@ class Connections:
         """Remember that the log still has text that was erased in the file, so that it is scrubbed in time."""
         self._scrub_by(time.monotonic() + _SCRUB_AFTER_S)
 
-    def scrub(self, *, patience_s: float = _SCRUB_PATIENCE_S) -> bool:
+    def scrub(self, *, patience_s: float = SCRUB_PATIENCE_S) -> bool:
         """Write the log to the file and empty it, so that neither has erased text; False if others were in the way.
 
         Only one connection can do this at a time, and only while no other one reads from the log.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
 from forgetless.domain.cursors import to_cursor
+from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Event, EventKind
 from forgetless.ports.ledger import EventPage
 
@@ -24,21 +25,23 @@ _Key = tuple[str, int, bytes]
 
 
 def page(db: sqlite3.Connection, tenant: str, limit: int, after: Sequence[str | int] | None) -> EventPage:
-    """The histories of the next `limit` memories after `after`, which is (created_at, position, id)."""
+    """The histories of up to `limit` memories after `after`, which is (created_at, position, id)."""
     owner = to_blob(tenant)
     db.execute("BEGIN")  # one snapshot for the list and the histories
     try:
         keys = _keys(db, owner, limit + 1, after)
-        found = [
-            Event(EventKind(kind), load_memory(tenant, body))
-            for _, _, id_ in keys[:limit]
-            for kind, body in db.execute(_EVENTS, (owner, id_)).fetchall()
-        ]
+        found: list[Event] = []
+        shown = bytes_ = 0
+        while shown < min(limit, len(keys)) and bytes_ < HISTORIES_AT_ONCE:
+            rows = db.execute(_EVENTS, (owner, keys[shown][-1])).fetchall()
+            found += [Event(EventKind(kind), load_memory(tenant, body)) for kind, body in rows]
+            bytes_ += sum(len(body) for _, body in rows)
+            shown += 1
     finally:
         db.execute("COMMIT")
-    if len(keys) <= limit:
+    if shown == len(keys):
         return EventPage(tuple(found), None)
-    created_at, position, id_ = keys[limit - 1]
+    created_at, position, id_ = keys[shown - 1]
     return EventPage(tuple(found), to_cursor(created_at, position, from_blob(id_)))
 
 

@@ -24,6 +24,7 @@ from forgetless.adapters.ledger_sqlite.ranges import RangeStore
 from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
 from forgetless.adapters.ledger_sqlite.tenant_removal import TenantStore
 from forgetless.adapters.ledger_sqlite.usage import UsageStore
+from forgetless.domain.limits import SCRUB_PATIENCE_S
 from forgetless.ports.ledger import Compaction, Tell
 
 __all__ = ["SqliteLedger"]
@@ -70,9 +71,9 @@ class SqliteLedger(
     def tidy(self) -> int:
         return 0  # an uncommitted transaction disappears with its process
 
-    def scrub_erased(self) -> bool:
+    def scrub_erased(self, *, patience_s: float = SCRUB_PATIENCE_S) -> bool:
         compaction.settle(self._connections, SystemClock())
-        return self._connections.scrub()
+        return self._connections.scrub(patience_s=patience_s)
 
     def compact(self, tell: Tell) -> Compaction:
         return compaction.compact(self._connections, SystemClock(), tell)

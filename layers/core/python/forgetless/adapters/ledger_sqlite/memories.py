@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
@@ -14,7 +14,7 @@ from forgetless.adapters.running_total import RunningTotal
 from forgetless.domain.cursors import after_memory, entity_place, memory_place, to_cursor
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
-from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
@@ -73,6 +73,12 @@ WITH RECURSIVE older (id) AS (
 SELECT id FROM older WHERE id <> ?2 LIMIT ?3
 """
 
+_VERSION = (
+    "SELECT body FROM events CROSS JOIN texts USING (text_id) CROSS JOIN memories"
+    " ON memories.tenant = events.tenant AND memories.id = events.memory_id AND memories.state < 2"
+    " WHERE events.tenant = ? AND memory_id = ? AND events.version = ?"
+)
+
 _READ = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id IN "
 
 _READ_MANY = {size: f"{_READ}({', '.join('?' * size)})" for size in _READ_SIZES}
@@ -115,6 +121,16 @@ class MemoryStore(Store):
             ).fetchall()
         )
         return [Event(EventKind(kind), load_memory(tenant, body)) for kind, body in rows]
+
+    def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
+        owner = to_blob(tenant)
+
+        def look(db: sqlite3.Connection) -> list[bytes]:
+            rows = (db.execute(_VERSION, (owner, to_blob(id_), version)).fetchone() for id_, version in keys)
+            return [row[0] for row in rows if row is not None]
+
+        found = [load_memory(tenant, body) for body in self._connections.read(look)]
+        return {(memory.id, memory.version): memory for memory in found}
 
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
         after = memory_place(cursor) if cursor is not None else None

@@ -9,6 +9,7 @@ from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.adapters.ledger_sqlite.erasures import state_of
 from forgetless.domain.cursors import from_cursor, to_cursor
+from forgetless.domain.limits import HISTORIES_AT_ONCE
 
 __all__ = ["KEPT_TO_THE_END", "TABLES", "TenantStore"]
 
@@ -38,10 +39,10 @@ class TenantStore(Store):
 
     def remove_tenant(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[int, str | None]:
         table = next(iter(TABLES)) if cursor is None else str(from_cursor(cursor, str)[0])
-        removed = self._connections.write(lambda db: _remove(db, table, tenant, limit), durable=True)
+        removed, more = self._connections.write(lambda db: _remove(db, table, tenant, limit), durable=True)
         if removed:
             self._connections.note_erased()
-        if removed >= limit:
+        if more:
             return removed, to_cursor(table)
         names = list(TABLES)
         later = names[names.index(table) + 1 :]
@@ -51,19 +52,23 @@ class TenantStore(Store):
         return self._connections.write(lambda db: _forget(db, tenant, limit), durable=True)
 
 
-def _remove(db: sqlite3.Connection, table: str, tenant: str, limit: int) -> int:
-    """Remove up to `limit` rows of one table."""
+def _remove(db: sqlite3.Connection, table: str, tenant: str, limit: int) -> tuple[int, bool]:
+    """Remove up to `limit` rows of one table with at most HISTORIES_AT_ONCE bytes of text, but at least one.
+
+    Returns how many, and whether more may follow.
+    """
     if not state_of(db, tenant).closed:
-        return 0
+        return 0, False
     key, has_text = TABLES[table]
     columns = ", ".join((*key, "text_id") if has_text else key)
     owner = to_blob(tenant)
-    rows = db.execute(f"SELECT {columns} FROM {table} WHERE tenant = ? LIMIT ?", (owner, limit)).fetchall()  # noqa: S608 - our own names
+    found = db.execute(f"SELECT {columns} FROM {table} WHERE tenant = ? LIMIT ?", (owner, limit)).fetchall()  # noqa: S608 - our own names
+    rows = found[: blobs.few(db, [row[-1] for row in found], most=HISTORIES_AT_ONCE)] if has_text else found
     if has_text:
         blobs.blank(db, (row[-1] for row in rows))
     where = " AND ".join(f"{name} = ?" for name in ("tenant", *key))
     db.executemany(f"DELETE FROM {table} WHERE {where}", [(owner, *row[: len(key)]) for row in rows])  # noqa: S608 - our own names
-    return len(rows)
+    return len(rows), len(rows) < len(found) or len(found) == limit
 
 
 def _forget(db: sqlite3.Connection, tenant: str, limit: int) -> bool:

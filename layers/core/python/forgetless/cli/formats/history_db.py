@@ -1,6 +1,7 @@
 """mem0's history.db: the SQLite file in which mem0 notes how the text of each memory has changed.
 
-The file is only read. An index that the lookups need is made in a temporary database of SQLite's own.
+The file is only read. An index that the lookups need is made in a temporary database of SQLite's own. What would be
+computed while it is read is refused: a view in the table's place can have rows without end, from a file of 4 KB.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _NAMES = ("event", "old_memory", "new_memory", "created_at", "updated_at", "acto
 _NEEDED = frozenset({"memory_id", "event", "new_memory"})
 #: The most changes of one memory that are taken, the newest ones.
 MOST_ROWS = 500
+#: The most bytes of a value, as of a line in a file that is imported.
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 def is_sqlite(head: bytes) -> bool:
@@ -51,21 +54,33 @@ class HistoryDb:
             raise
 
     def _prepare(self) -> None:
-        columns = {row[1] for row in self._db.execute("PRAGMA table_info(history)")}
-        if not columns >= _NEEDED:
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
+        self._db.execute("PRAGMA trusted_schema = OFF")
+        columns = {str(name): int(hidden) for _, name, *_, hidden in self._db.execute("PRAGMA table_xinfo(history)")}
+        if not columns.keys() >= _NEEDED:
             raise InvalidRequestError(_other(self._db))
+        # A virtual table has no page of its own.
+        stored = "SELECT 1 FROM sqlite_master WHERE name = 'history' AND type = 'table' AND rootpage > 0"
+        if any(columns.values()) or self._db.execute(stored).fetchone() is None:
+            raise InvalidRequestError("its `history` is no stored table: a view, or with columns that are computed")
         self._names = [name for name in _NAMES if name in columns]
         self._db.execute("CREATE TEMP TABLE places AS SELECT memory_id, rowid AS place FROM main.history")
         self._db.execute("CREATE INDEX temp.places_of ON places (memory_id, place)")
 
     def rows(self, memory_id: str) -> list[dict[str, Any]]:
         """What happened to the memory, the oldest first."""
-        found = self._db.execute(
+        found = self._read(
             f"SELECT {', '.join(f'h.{name}' for name in self._names)} FROM temp.places p "  # noqa: S608 - fixed names
             "JOIN main.history h ON h.rowid = p.place WHERE p.memory_id = ? ORDER BY p.place DESC LIMIT ?",
             (memory_id, MOST_ROWS),
-        ).fetchall()
+        )
         return [dict(zip(self._names, row, strict=True)) for row in reversed(found)]
+
+    def _read(self, query: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(query, params).fetchall()
+        except sqlite3.Error as error:
+            raise InvalidRequestError(f"SQLite cannot read it: {error}") from None
 
     def added_to(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """The record with its history, if that says more than the record does."""
@@ -83,6 +98,8 @@ class HistoryDb:
         )
         for (memory_id,) in ids:
             rows = self.rows(memory_id)
+            if not rows:  # the file changes while it is read
+                continue
             last = rows[-1]
             if last["event"] == "DELETE" or last["new_memory"] is None:
                 notes.count("left out, because mem0 has deleted them")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TypeVar
@@ -20,7 +20,7 @@ from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
-from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef
+from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
@@ -124,6 +124,14 @@ class HidingLedger:
         markers = self._markers(tenant)
         events = self._ledger.history(tenant, memory_id)
         return [] if markers is not None and events and markers.cover(events[-1].memory) else events
+
+    def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
+        with self._ledger.erasures_beside(tenant) as beside:
+            found = self._ledger.versions(tenant, keys)
+        markers = self._judging(tenant, found, beside)
+        if markers is None:
+            return found
+        return {key: memory for key, memory in found.items() if not markers.cover(memory)}
 
     def list_memories(
         self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False

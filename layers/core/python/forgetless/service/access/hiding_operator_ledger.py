@@ -9,6 +9,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.erasures import Erasure, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
+from forgetless.domain.limits import SCRUB_PATIENCE_S
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.usage import Use, Used
 from forgetless.ports.ledger import Backlog, Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
@@ -205,8 +206,8 @@ class HidingOperatorLedger(HidingLedger):
     def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
         return self.whole.due_in_turn(kind, now=now, limit=limit, each=each)
 
-    def scrub_erased(self) -> bool:
-        return self.whole.scrub_erased()
+    def scrub_erased(self, *, patience_s: float = SCRUB_PATIENCE_S) -> bool:
+        return self.whole.scrub_erased(patience_s=patience_s)
 
     def tidy(self) -> int:
         return self.whole.tidy()

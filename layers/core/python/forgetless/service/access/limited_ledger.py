@@ -8,7 +8,7 @@ operators may do, and `api/caller.py` refuses the routes that need it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice, product
@@ -22,7 +22,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.key_limits import ANY, OTHER_USERS, KeyLimits
 from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
 from forgetless.domain.limits import SCANNED_ROWS
-from forgetless.domain.memory import Event, Memory, Message, MessageRef
+from forgetless.domain.memory import Event, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
@@ -92,6 +92,10 @@ class LimitedLedger:
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         return [event for event in self._ledger.history(tenant, memory_id) if self._mine(event.memory.scope)]
+
+    def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
+        found = self._ledger.versions(tenant, keys)
+        return {key: memory for key, memory in found.items() if self._mine(memory.scope)}
 
     def list_memories(
         self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False

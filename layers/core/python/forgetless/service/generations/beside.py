@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from forgetless.domain.errors import ForgetlessError
 from forgetless.domain.generations import Generation
@@ -72,7 +72,14 @@ class OtherGenerations:
                 more = {"collection": generation.collection, "reason": error.message}
                 _logger.warning("another generation of the index is behind", extra=more)
 
-    def bring(self, generation: Generation, memories: Sequence[Memory], *, serves: bool = False) -> Refreshed:
+    def bring(
+        self,
+        generation: Generation,
+        memories: Sequence[Memory],
+        *,
+        serves: bool = False,
+        in_time: Callable[[], bool] = lambda: True,
+    ) -> Refreshed:
         """Make the generation hold exactly these versions; raises the errors of embedder, index and ledger.
 
         What the one that serves refuses is noted as for every write; what the other one lacks is behind.
@@ -81,7 +88,8 @@ class OtherGenerations:
         ledger = self._ledger if serves else BehindLedger(self._ledger, self._clock)
         index, names = opened.index, self._names
         indexer = Indexer(ledger=ledger, index=index, embedder=opened.embedder, recipe=opened.recipe, names=names)
-        return Reindexer(ledger=ledger, index=index, indexer=indexer, names=names, clock=self._clock).refresh(memories)
+        reindexer = Reindexer(ledger=ledger, index=index, indexer=indexer, names=names, clock=self._clock)
+        return reindexer.refresh(memories, in_time=in_time)
 
     def _others(self) -> list[Generation]:
         return [one for one in self._record.known().all if one.collection != self._mine]

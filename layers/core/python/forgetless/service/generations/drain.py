@@ -12,6 +12,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.generations.beside import OtherGenerations
 from forgetless.service.generations.opened import Openings
+from forgetless.service.jobs.reindex import Refreshed
 from forgetless.service.writing.indexer import by_tenant
 
 __all__ = ["Drain", "Drained"]
@@ -44,7 +45,7 @@ class Drain:
         self._clock = clock
 
     def run(self, known: Generations, stopped: Callable[[], bool]) -> Drained:
-        """Bring what is behind now, until `stopped`, which is asked after each portion."""
+        """Bring what is behind now, until `stopped`, which is asked within a portion and after it."""
         # After a switch, nothing rests any more: what the new one refused is noted in the ledger as for every write.
         settling = known.phase is Phase.SETTLING
         before = later(self._clock.now(), _RESTING_S if settling else 0.0)
@@ -57,8 +58,9 @@ class Drain:
                 if not memories:
                     break
                 seen |= {memory.id for memory in memories} if settling else set()
-                refused += self._bring(known, memories)
-                brought += len(memories)
+                done = self._bring(known, memories, stopped)
+                refused += done.refused
+                brought += len(memories) - done.left
                 if stopped():
                     return Drained(brought, refused, ended=False)
         return Drained(brought, refused, ended=True)
@@ -95,17 +97,17 @@ class Drain:
             count += sum(memory.id not in due for memory in behind)
         return count
 
-    def _bring(self, known: Generations, memories: Sequence[Memory]) -> int:
-        """Bring them, and return how many were refused."""
+    def _bring(self, known: Generations, memories: Sequence[Memory], stopped: Callable[[], bool]) -> Refreshed:
+        """Bring them as far as there is time; what is left stays behind."""
         if known.other is None:  # nothing lacks them any more
             self._ledger.mark_caught_up(memories)
-            return 0
+            return Refreshed()
         if known.phase in {Phase.SETTLING, Phase.OLD, Phase.STALE}:
             self._bring_serving(known, memories)
         if known.phase is Phase.STALE:
             self._drop_outdated(known, memories)
-            return 0
-        return self._beside.bring(known.other, memories).refused
+            return Refreshed()
+        return self._beside.bring(known.other, memories, in_time=lambda: not stopped())
 
     def _bring_serving(self, known: Generations, memories: Sequence[Memory]) -> None:
         """Bring to the serving generation what was written when it did not serve everywhere yet."""

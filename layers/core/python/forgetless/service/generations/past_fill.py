@@ -61,7 +61,7 @@ class PastFillWork:
         walk = begin = Walk.of(job.cursor) if same and job.cursor is not None else Walk()
         while not walk.ended:
             try:
-                walk, now = self._page(known, walk, now)
+                walk, now = self._page(known, walk, now, deadline)
             except DependencyError:
                 if walk is begin:
                     raise
@@ -73,11 +73,14 @@ class PastFillWork:
         self._record.change(lambda held: held.with_past(collection) if held.past_job == job.id else None)
         return replace(now, cursor=None)
 
-    def _page(self, known: Generations, walk: Walk, now: Progress) -> tuple[Walk, Progress]:
+    def _page(self, known: Generations, walk: Walk, now: Progress, deadline: float) -> tuple[Walk, Progress]:
         following, memories = walk.step(self._ledger, limit=PAGE)
         lacking = lacking_past(self._openings.of(known.serving).index, memories)
         if not lacking:
             return following, now
         self._ledger.mark_pending(lacking, at=self._clock.now())
-        refused = self._beside.bring(known.serving, lacking, serves=True).refused
-        return following, replace(now, done=now.done + len(lacking), set_aside=now.set_aside + refused)
+        done = self._beside.bring(
+            known.serving, lacking, serves=True, in_time=lambda: self._clock.monotonic() < deadline
+        )
+        count, aside = now.done + len(lacking) - done.left, now.set_aside + done.refused
+        return (walk if done.left else following), replace(now, done=count, set_aside=aside)

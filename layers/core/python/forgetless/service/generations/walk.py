@@ -11,6 +11,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.moments import has_past, told_early
 from forgetless.ports.index import Index, Key
 from forgetless.ports.ledger import Ledger
+from forgetless.service.jobs.reindex_job import light_page
 
 __all__ = ["Walk", "lacking_past"]
 
@@ -39,7 +40,7 @@ class Walk:
         if not self.tenants:
             tenants, page = ledger.list_tenants(limit=_TENANTS, cursor=self.page)
             return Walk(tuple(tenants), page, begun=True), ()
-        found = ledger.list_range(self.tenants[0], self.range, limit=limit, cursor=self.after)
+        found = light_page(ledger, self.tenants[0], self.range, limit=limit, cursor=self.after)
         if found.cursor is not None:
             return replace(self, after=found.cursor), found.items
         if self.range + 1 < MOST_RANGES:

@@ -108,11 +108,12 @@ class BulkService:
         cursor: Mapping[str, Any] | None = None,
         done: int = 0,
         done_at_least: bool = False,
+        counts: Mapping[str, int] | None = None,
     ) -> BulkJob:
         """Start a job; `request` must be JSON. If the tenant has a job with this id already, return that one unchanged.
 
-        With a `cursor` it goes on where the request that starts it came to, which has `done` so much. When this
-        returns, the job is in the ledger and will be done, whatever happens to this process or the queue.
+        With a `cursor` it goes on where the request that starts it came to, which has `done` and counted so much. When
+        this returns, the job is in the ledger and will be done, whatever happens to this process or the queue.
         """
         now = self._clock.now()
         job = BulkJob(
@@ -127,6 +128,7 @@ class BulkService:
             total=total,
             done=done,
             done_at_least=done_at_least,
+            counts=counts or {},
             due_at=self._due(now),
         )
         if not self._ledger.put_document(job.document()):

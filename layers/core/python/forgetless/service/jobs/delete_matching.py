@@ -52,24 +52,22 @@ class MatchingDeletes:
         began_at, job_id = self._clock.now(), str(uuid.uuid4())
         request = self._request(asked)
         request[OWNERS] = self._remover.owners(asked.tenant, _users(request))
-        scan, finished = self._as_far_as_a_request_comes(_task(asked.tenant, job_id, request))
-        tenant, kind, done = asked.tenant, BulkKind.DELETE, scan.removal.removed
-        if finished:
+        progress = self._as_far_as_a_request_comes(_task(asked.tenant, job_id, request))
+        tenant, kind, done = asked.tenant, BulkKind.DELETE, progress.done
+        if progress.cursor is None:
             self._bulk.record(tenant, kind, request, job_id=job_id, done=done, began_at=began_at)
         else:
-            self._bulk.start(tenant, kind, request, job_id=job_id, cursor=scan.cursor(), done=done)
+            self._bulk.start(tenant, kind, request, job_id=job_id, cursor=progress.cursor, done=done)
         return ErasedScope(done, job_id)
 
     def portion(self, job: BulkJob, *, deadline: float) -> Progress:
         """See `service.jobs.bulk.PortionWork`. `done` counts the memories that were deleted."""
         return self._remover.portion(_task(job.tenant, job.id, job.request), job, deadline=deadline)
 
-    def _as_far_as_a_request_comes(self, task: RemovalTask) -> tuple[Scan, bool]:
-        """Look at as many memories as a request may; returns the place then, and whether everything is done.
-
-        Whatever stops it is left to the job.
-        """
+    def _as_far_as_a_request_comes(self, task: RemovalTask) -> Progress:
+        """Look at as many memories as a request may. Whatever stops it is left to the job."""
         give_up = self._clock.monotonic() + ERASE_IN_REQUEST_S
+        task = replace(task, stopped=lambda: self._clock.monotonic() >= give_up)
         scan = Scan(removal=self._remover.begin(task.tenant))
         try:
             for _ in range(0, SCANNED_ROWS, STEP):
@@ -78,10 +76,11 @@ class MatchingDeletes:
                     break
             if scan.ended:
                 scan = replace(scan, removal=self._remover.finish(task, scan.removal))
-                return scan, not scan.removal.held
+                if not scan.removal.held:
+                    return self._remover.ended(scan.removal.removed, patience_s=ERASE_IN_REQUEST_S)
         except (DependencyError, VersionConflictError) as error:
             _logger.warning("a delete by filter goes on in the background", extra={"reason": error.message})
-        return scan, False
+        return Progress(scan.cursor(), scan.removal.removed)
 
     def _request(self, asked: FilteredDelete) -> dict[str, Any]:
         """What the job's record says."""

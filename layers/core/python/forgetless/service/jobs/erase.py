@@ -16,6 +16,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, BulkKind, Progress
@@ -23,10 +24,11 @@ from forgetless.domain.erasure_receipts import request_of
 from forgetless.domain.erasures import Erasure
 from forgetless.domain.errors import DependencyError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
-from forgetless.domain.limits import ERASE_IN_REQUEST_S
+from forgetless.domain.limits import ERASE_IN_REQUEST_S, SCRUB_PATIENCE_S
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.service.history_portions import few_of
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.erase_exports import erase_exports, has_exports
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
@@ -117,7 +119,7 @@ class EraseWork:
         begin = place = _Place.of(job.cursor) if job.cursor is not None else self.start(erasure)
         while not _is_through(erasure, place):
             try:
-                place = self.step(erasure, place, job.id)
+                place = self.step(erasure, place, job.id, deadline=deadline)
             except (DependencyError, VersionConflictError) as error:
                 if place is begin:
                     raise
@@ -127,16 +129,22 @@ class EraseWork:
                 break
         if not _is_through(erasure, place):
             return Progress(place.cursor(), place.removal.removed, job.total)
-        place = self.finish(erasure, place, job.id)
+        place = self.finish(erasure, place, job.id, deadline=deadline)
         if place.removal.held:
             return Progress(place.cursor(), place.removal.removed, job.total)
-        return replace(self._remover.ended(place.removal.removed), counts=place.counts())
+        return self.ended(place)
+
+    def ended(self, place: _Place, *, patience_s: float = SCRUB_PATIENCE_S) -> Progress:
+        """The progress of a pass that has ended; see `Remover.ended`."""
+        return replace(self._remover.ended(place.removal.removed, patience_s=patience_s), counts=place.counts())
 
     def advance(self, erasure: Erasure, cursor: Mapping[str, Any] | None, job_id: str) -> Advance:
         """One step of a pass that another job makes; `cursor` is None at its beginning, and again at its end."""
         place = self.start(erasure) if cursor is None else _Place.of(cursor)
         through = _is_through(erasure, place)
-        place = self.finish(erasure, place, job_id) if through else self.step(erasure, place, job_id)
+        now = self._clock.monotonic()
+        work = self.finish if through else self.step
+        place = work(erasure, place, job_id, deadline=now)
         ended = through and not place.removal.held
         return Advance(None if ended else place.cursor(), place.removal.removed, place.messages)
 
@@ -145,8 +153,11 @@ class EraseWork:
         age = seconds_between(erasure.begun_at, self._clock.now())
         return _Place(late=age >= self._ledger.late_writes_s(), removal=self._remover.begin(erasure.tenant))
 
-    def step(self, erasure: Erasure, place: _Place, job_id: str) -> _Place:
-        """Remove a page of messages, of memories or, at the end, of requests of exports and of names of speakers."""
+    def step(self, erasure: Erasure, place: _Place, job_id: str, *, deadline: float) -> _Place:
+        """Remove a page of messages, of memories or, at the end, of requests of exports and of names of speakers.
+
+        After the deadline, it leaves what is held for a later step.
+        """
         if place.target > len(erasure.targets):
             page = self._erase_names(erasure, place)
             return replace(place, page=page, target=place.target + (page is None))
@@ -157,15 +168,17 @@ class EraseWork:
             page, removed = self._erase_messages(erasure, place)
             return replace(place, messages=place.messages + removed).after(page)
         ids = erasure.targets[place.target].ids
-        page, removal = self._remover.page(_task(erasure, job_id), ids, place.page, place.removal, limit=_STEP)
+        task = self._task(erasure, job_id, deadline)
+        page, removal = self._remover.page(task, ids, place.page, place.removal, limit=_STEP)
         return replace(place, removal=removal).after(page)
 
-    def finish(self, erasure: Erasure, place: _Place, job_id: str) -> _Place:
+    def finish(self, erasure: Erasure, place: _Place, job_id: str, *, deadline: float) -> _Place:
         """End a pass that is through; then the marker stops to hide, if nothing can follow any more.
 
         If something is still held then, the pass has not ended.
         """
-        place = replace(place, removal=self._remover.finish(_task(erasure, job_id), place.removal))
+        removal = self._remover.finish(self._task(erasure, job_id, deadline), place.removal)
+        place = replace(place, removal=removal)
         if place.removal.held:
             return place
         found_nothing = place.late and not place.messages and not place.removal.removed
@@ -175,9 +188,20 @@ class EraseWork:
             self._ledger.end_erasure(erasure.tenant, erasure.number, expires_at=expires_at)
         return place
 
+    def _task(self, erasure: Erasure, job_id: str, deadline: float) -> RemovalTask:
+        targets = [set(target.ids.items()) for target in erasure.targets]
+        common = dict(set.intersection(*targets)) if targets else {}
+        over = partial(self._is_over, deadline)
+        return RemovalTask(erasure.tenant, common, erasure.covers, job_id, stopped=over)
+
+    def _is_over(self, deadline: float) -> bool:
+        return self._clock.monotonic() >= deadline
+
     def _erase_messages(self, erasure: Erasure, place: _Place) -> tuple[str | None, int]:
         tenant, target = erasure.tenant, erasure.targets[place.target]
         found, page = self._ledger.scope_messages(tenant, target.ids, limit=_STEP, cursor=place.page)
+        if (few := few_of(found, lambda message: len(message.content))) < len(found):
+            found, page = self._ledger.scope_messages(tenant, target.ids, limit=few, cursor=place.page)
         covered = [message for message in found if erasure.covers(message)]
         # Jobs end before their messages go: without messages, nobody would find them here again.
         for job_id in dict.fromkeys(message.ref.job_id for message in covered):
@@ -219,22 +243,23 @@ class Erasures:
         """
         id_ = erase_job_id(erasure)
         self._logbook.note(erasure)
-        place, ended = self._work.start(erasure), False
+        place, progress = self._work.start(erasure), None
         give_up = self._clock.monotonic() + ERASE_IN_REQUEST_S
         try:
             while not _is_through(erasure, place):
                 if place.target == len(erasure.targets) and has_exports(self._ledger, erasure.tenant):
                     break  # how many there are does not concern the request
-                place = self._work.step(erasure, place, id_)
+                place = self._work.step(erasure, place, id_, deadline=give_up)
                 if self._clock.monotonic() >= give_up:
                     break
             if _is_through(erasure, place):
-                place = self._work.finish(erasure, place, id_)
-                ended = not place.removal.held
+                place = self._work.finish(erasure, place, id_, deadline=give_up)
+                if not place.removal.held:
+                    progress = self._work.ended(place, patience_s=ERASE_IN_REQUEST_S)
         except (DependencyError, VersionConflictError) as error:
             _logger.warning("an erasure goes on in the background", extra={"reason": error.message})
         try:
-            self._record(erasure, place, id_, ended=ended)
+            self._record(erasure, progress or Progress(place.cursor(), place.removal.removed), id_)
         except DependencyError as error:  # sweep starts it
             _logger.warning("the job of an erasure waits for sweep", extra={"reason": error.message})
         return ErasedScope(place.removal.removed, id_)
@@ -255,14 +280,14 @@ class Erasures:
                 start_erase_job(self._bulk, erasure, self._ledger.digest_key(), number=1 + int((age - late_s) // 60))
         return len(found)
 
-    def _record(self, erasure: Erasure, place: _Place, id_: str, *, ended: bool) -> None:
+    def _record(self, erasure: Erasure, progress: Progress, id_: str) -> None:
         """Record the job of an erasure that the request itself has finished, or start the job that goes on."""
-        tenant, request, done = erasure.tenant, request_of(self._ledger.digest_key(), erasure), place.removal.removed
-        if ended:
-            kept: dict[str, Any] = {"job_id": id_, "done": done, "began_at": erasure.begun_at}
-            self._bulk.record(tenant, BulkKind.ERASE, request, **kept, counts=place.counts())
+        tenant, request = erasure.tenant, request_of(self._ledger.digest_key(), erasure)
+        kept: dict[str, Any] = {"job_id": id_, "done": progress.done, "counts": progress.counts}
+        if progress.cursor is None:
+            self._bulk.record(tenant, BulkKind.ERASE, request, began_at=erasure.begun_at, **kept)
         else:
-            self._bulk.start(tenant, BulkKind.ERASE, request, job_id=id_, cursor=place.cursor(), done=done)
+            self._bulk.start(tenant, BulkKind.ERASE, request, cursor=progress.cursor, **kept)
 
 
 def start_erase_job(
@@ -284,11 +309,6 @@ def erase_job_id(erasure: Erasure, number: int = 0) -> str:
 def _is_through(erasure: Erasure, place: _Place) -> bool:
     """Whether the pass has been through all targets, the exports and all names."""
     return place.target > 2 * len(erasure.targets)
-
-
-def _task(erasure: Erasure, job_id: str) -> RemovalTask:
-    common = set.intersection(*(set(target.ids.items()) for target in erasure.targets)) if erasure.targets else set()
-    return RemovalTask(erasure.tenant, dict(common), erasure.covers, job_id)
 
 
 def _ended(job: Job, now: str) -> Job:

@@ -6,10 +6,12 @@ from forgetless.domain.bulk_jobs import MOST_RANGES, BulkJob, Progress
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import MemoryPage
+from forgetless.service.history_portions import few_of
 from forgetless.service.jobs.bulk import has_moved
 from forgetless.service.jobs.reindex import Reindexer
 
-__all__ = ["PAGE", "ReindexWork"]
+__all__ = ["PAGE", "ReindexWork", "light_page"]
 
 #: How many memories are read, embedded and written at once.
 PAGE = 100
@@ -34,7 +36,7 @@ class ReindexWork:
         now = Progress(job.cursor or {"range": _first_range(job), "after": None}, job.done, job.total, job.set_aside)
         for page in range(_MOST_PAGES):
             try:
-                now = self._page(job, now)
+                now = self._page(job, now, deadline)
             except DependencyError:
                 if page == 0:
                     raise
@@ -43,17 +45,27 @@ class ReindexWork:
                 break
         return now
 
-    def _page(self, job: BulkJob, now: Progress) -> Progress:
+    def _page(self, job: BulkJob, now: Progress, deadline: float) -> Progress:
+        """The progress after the next page, or the same again if there was no time for all of it."""
         assert now.cursor is not None
         number, after = int(now.cursor["range"]), now.cursor["after"]
-        page = self._ledger.list_range(job.tenant, number, limit=PAGE, cursor=after)
-        refused = self._reindexer.refresh(page.items).refused
+        page = light_page(self._ledger, job.tenant, number, limit=PAGE, cursor=after)
+        done = self._reindexer.refresh(page.items, in_time=lambda: self._clock.monotonic() < deadline)
+        if done.left:
+            return now
         last = number == MOST_RANGES - 1 or "range" in job.request
         cursor = {"range": number, "after": page.cursor}
         if page.cursor is None:
             cursor = {"range": number + 1, "after": None}
         ended = page.cursor is None and last
-        return Progress(None if ended else cursor, now.done + len(page.items), now.total, now.set_aside + refused)
+        return Progress(None if ended else cursor, now.done + len(page.items), now.total, now.set_aside + done.refused)
+
+
+def light_page(ledger: Ledger, tenant: str, number: int, *, limit: int, cursor: str | None) -> MemoryPage:
+    """The next memories of a range, so few that their histories can be read at once, or one with a longer one."""
+    page = ledger.list_range(tenant, number, limit=limit, cursor=cursor)
+    few = few_of(page.items, lambda memory: memory.all_bytes)
+    return page if few == len(page.items) else ledger.list_range(tenant, number, limit=few, cursor=cursor)
 
 
 def _first_range(job: BulkJob) -> int:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, Progress, owners_of
 from forgetless.domain.errors import DependencyError, LedgerError, VersionConflictError
 from forgetless.domain.key_limits import KeyLimits
-from forgetless.domain.limits import MOST_ANNOUNCED
+from forgetless.domain.limits import MOST_ANNOUNCED, SCRUB_PATIENCE_S
 from forgetless.domain.memory import EventKind, Memory
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.history_portions import few_of
 from forgetless.service.jobs.bulk import has_moved
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -47,7 +49,8 @@ class RemovalTask:
     name: str
     #: If there are any, only what is within the limits of the key that asked.
     limits: KeyLimits | None = None
-    #: Whether nothing more may be removed, because the job has been cancelled. It is asked after each transaction.
+    #: Whether nothing more may be removed, because the job has been cancelled or its time is over. It is asked after
+    #: each transaction.
     stopped: Callable[[], bool] = lambda: False
 
 
@@ -115,8 +118,14 @@ class Remover:
         """
         shown = self._ledger if task.limits is None else LimitedLedger(self._ledger, task.limits)
         retry = ConflictRetry(self._clock)
+        few = limit
         while True:
-            found = list_spelled(shown, task.tenant, ids, limit=limit, cursor=cursor, superseded=True)
+            found = list_spelled(shown, task.tenant, ids, limit=few, cursor=cursor, superseded=True)
+            # What is only held costs nothing yet.
+            light = few_of(found.items, lambda memory: memory.all_bytes if task.covers(memory) else 0)
+            if removal.many and light < len(found.items):
+                few = light
+                continue
             try:
                 return found.cursor, self._take(task, removal, [one for one in found.items if task.covers(one)])
             except VersionConflictError:
@@ -144,11 +153,11 @@ class Remover:
         """A portion of a job that goes through the task's list; see `service.jobs.bulk.PortionWork`."""
         if self.is_scrubbing(job):
             return self.scrubbed(job)
-        task = replace(task, stopped=lambda: has_moved(self._ledger, job))
+        task = replace(task, stopped=lambda: self._clock.monotonic() >= deadline or has_moved(self._ledger, job))
         begin = scan = Scan.of(job.cursor) if job.cursor is not None else Scan(removal=self.begin(task.tenant))
         try:
             for _ in range(MOST_STEPS):
-                if scan.ended or (scan is not begin and (self._clock.monotonic() >= deadline or task.stopped())):
+                if scan.ended or (scan is not begin and task.stopped()):
                     break
                 scan = self.step(task, scan)
             if scan.ended:
@@ -160,9 +169,10 @@ class Remover:
                 raise  # otherwise, what was done before it is recorded; the next portion meets the same error
         return Progress(scan.cursor(), scan.removal.removed)
 
-    def ended(self, removed: int) -> Progress:
+    def ended(self, removed: int, *, patience_s: float = SCRUB_PATIENCE_S) -> Progress:
         """The progress of a job that has removed everything: it ends when the ledger's files have lost it as well."""
-        return Progress(None if self._ledger.scrub_erased() else {_SCRUB: True}, removed, removed)
+        scrubbed = self._ledger.scrub_erased(patience_s=patience_s)
+        return Progress(None if scrubbed else {_SCRUB: True}, removed, removed)
 
     def is_scrubbing(self, job: BulkJob) -> bool:
         """Whether only the ledger's files may still have something of what the job has removed."""
@@ -190,28 +200,38 @@ class Remover:
         now = removal
         while now.held:
             try:
-                removed = self._remove_some(task, now.held[:STEP], announced=not now.many)
+                looked_at, removed = self._remove_some(task, now.held[:STEP], announced=not now.many)
             except (DependencyError, VersionConflictError):
                 if now is removal:
                     raise
                 break
-            now = replace(now, held=now.held[STEP:], removed=now.removed + removed)
+            now = replace(now, held=now.held[looked_at:], removed=now.removed + removed)
             if now.held and task.stopped():
                 break
         return now
 
-    def _remove_some(self, task: RemovalTask, held: tuple[str, ...], *, announced: bool) -> int:
-        """Remove those of these memories that the task still covers; returns how many."""
+    def _remove_some(self, task: RemovalTask, held: tuple[str, ...], *, announced: bool) -> tuple[int, int]:
+        """Remove the first of these memories, as far as the task still covers them; returns how many were looked at.
+
+        The second number is how many were removed.
+        """
         retry = ConflictRetry(self._clock)
         while True:
-            found = self._ledger.read(task.tenant, held).values()
-            there = [memory for memory in found if not memory.deleted and task.covers(memory)]
+            found = self._ledger.read(task.tenant, held)
+            covered = {id_: memory for id_, memory in found.items() if not memory.deleted and task.covers(memory)}
+            weights = {id_: memory.all_bytes for id_, memory in covered.items()}
+            few = few_of(held, partial(_weight, weights))
+            there = [covered[id_] for id_ in held[:few] if id_ in covered]
             if not there:
-                return 0
+                return few, 0
             try:
                 self._eraser.erase(task.tenant, there, request_name=task.name, announced=announced)
             except VersionConflictError:
                 if not retry.again():
                     raise
             else:
-                return len(there)
+                return few, len(there)
+
+
+def _weight(weights: Mapping[str, int], id_: str) -> int:
+    return weights.get(id_, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import uuid
 from collections import deque
@@ -25,7 +26,7 @@ from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.erase import Erasures
 from forgetless.service.jobs.gauges import Gauges
 from forgetless.service.jobs.index_cleanings import IndexCleanings
-from forgetless.service.jobs.reindex import Reindexer
+from forgetless.service.jobs.reindex import Refreshed, Reindexer
 from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.writing.infer import given_up, waiting
 
@@ -46,6 +47,8 @@ UNINDEXED_AFTER_S = 10.0
 PORTION = 100
 MOST_PORTIONS = 50
 PART_S = 15.0
+#: After this time a tenant whose memories have long histories lets the next one have its turn.
+_TURN_S = 5.0
 #: The most tenants whose pending memories a run indexes; the run begins with any of them.
 _TENANTS = 1000
 #: At most this many memories are counted to distinguish a lost index from one that was never filled. If more are
@@ -161,7 +164,7 @@ class SweepService:
         portions = count = 0
         while memories := self._ledger.unindexed(before=self._clock.now(), limit=PORTION, tenant=tenant):
             portions += 1
-            count += self._refreshed(memories)
+            count += self._refreshed(memories).indexed
         return portions, count
 
     def _attempt(self, name: str, part: Callable[[], int]) -> int:
@@ -276,17 +279,19 @@ class SweepService:
         while waiting and portions < MOST_PORTIONS and self._clock.monotonic() < give_up:
             tenant = waiting.popleft()
             memories = self._ledger.unindexed(before=before, limit=PORTION, tenant=tenant)
-            if memories:
-                portions += 1
-                count += self._refreshed(memories)
-            if len(memories) == PORTION:
+            if not memories:
+                continue
+            portions += 1
+            done = self._refreshed(memories, until=min(give_up, self._clock.monotonic() + _TURN_S))
+            count += done.indexed
+            if len(memories) == PORTION or done.left:
                 waiting.append(tenant)
         return count
 
-    def _refreshed(self, memories: list[Memory]) -> int:
-        done = self._reindexer.refresh(memories)
+    def _refreshed(self, memories: list[Memory], *, until: float = math.inf) -> Refreshed:
+        done = self._reindexer.refresh(memories, in_time=lambda: self._clock.monotonic() < until)
         self._set_aside += done.set_aside
-        return done.indexed
+        return done
 
     def _in_portions(self, read: Callable[[str], list[T]], work: Callable[[list[T]], int]) -> int:
         begin, give_up = self._clock.now(), self._clock.monotonic() + PART_S

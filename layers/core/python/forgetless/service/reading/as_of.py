@@ -8,14 +8,14 @@ from itertools import islice
 from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.memory import Memory
-from forgetless.domain.moments import Moment, known, true_at
+from forgetless.domain.moments import Moment, true_at
 from forgetless.domain.recipe import Recipe
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import RequestIndex
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.pages import Pager, Source, chunk_of
-from forgetless.service.reading.lists import Row, after_row, page_ask, rows_of
-from forgetless.service.reading.moment_reader import MomentReader
+from forgetless.service.reading.lists import Row, after_row, page_ask, row_cost, rows_of
+from forgetless.service.reading.moment_reader import MomentReader, most_read
 from forgetless.service.reading.past_search import PastSearch
 from forgetless.service.reading.retrieval import Retrieval
 from forgetless.service.reading.search import begin_search, unexpired
@@ -25,8 +25,10 @@ from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["MOST_LISTED", "AsOfService"]
 
-#: A list of the past looks at this many memories for a page, because each may have a history.
+#: A page of the past may cost this much: less than one of the present, because the ledger is asked more often.
 MOST_LISTED = 2000
+#: What it reads at once costs about this much.
+_PORTION = 500
 
 
 class AsOfService:
@@ -59,7 +61,8 @@ class AsOfService:
 
         Without `as_of`, a superseded memory is returned as well.
         """
-        memory = known(self._ledger.history(tenant, memory_id), moment)
+        present = self._ledger.read(tenant, [memory_id]).values()
+        memory = self._reader.then(present, moment).get(memory_id)
         if memory is None or moment.as_of is None:
             return memory
         return memory if true_at(memory, moment, self._reader.ends([memory]).get(memory.id)) else None
@@ -71,9 +74,12 @@ class AsOfService:
         """
         matches = Matcher(request.where if request.show_expired else self._unexpired(request.where, moment))
 
+        def cost(row: Row) -> int:
+            return 1 if isinstance(row, str) else most_read(row, moment) * row_cost(row)
+
         def rows(cursor: str | None) -> Iterator[tuple[Row, Memory | None]]:
             present = rows_of(self._ledger, request, cursor)
-            while portion := list(islice(present, chunk_of(request.size))):
+            while portion := list(_portion(present, chunk_of(request.size), cost)):
                 then = self._reader.then([row for row in portion if not isinstance(row, str)], moment)
                 true = self._reader.true(list(then.values()), moment, superseded=request.superseded)
                 shown = {memory.id: memory for memory in true}
@@ -87,6 +93,7 @@ class AsOfService:
             counts=request.counted,
             weigh=request.weigh,
             most=MOST_LISTED,
+            cost=cost,
             exhausted=lambda: matches.exhausted,
         )
         return self._pager.page(page_ask(request, moment), source)
@@ -106,3 +113,13 @@ class AsOfService:
 
     def _unexpired(self, where: Filter, moment: Moment) -> Filter:
         return And((where, unexpired(moment.reference(self._clock.now()))))
+
+
+def _portion(rows: Iterator[Row], most: int, cost: Callable[[Row], int]) -> Iterator[Row]:
+    """The next rows, at most so many and, but for the last of them, for at most _PORTION."""
+    spent = 0
+    for row in islice(rows, most):
+        yield row
+        spent += cost(row)
+        if spent >= _PORTION:
+            return

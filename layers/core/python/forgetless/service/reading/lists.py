@@ -16,16 +16,22 @@ from forgetless.domain.identifiers import all_spellings, spellings
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S, SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.metadata import metadata_bytes
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, RequestLedger
 from forgetless.service.merged_lists import list_spelled
-from forgetless.service.pages import MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
+from forgetless.service.pages import LEAST_READ, MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
 from forgetless.service.reading.job_lists import AnyJob, JobChoice, after_any_job, any_jobs, count_any_jobs
 from forgetless.service.reading.search import unexpired
 from forgetless.service.requests import Count, HistoryItem, PageOf, PageRequest
 
-__all__ = ["ReadService", "Row", "after_row", "page_ask", "rows_of"]
+__all__ = ["ReadService", "Row", "after_row", "page_ask", "row_cost", "rows_of"]
+
+#: So many characters and bytes of metadata cost as much as a short memory.
+_LONG = 4096
+#: Rows that cost more than this are not read at once; the least number of rows may.
+_READ_AT_ONCE = 1000
 
 #: A memory that was read, or the cursor after one that is hidden.
 Row = Memory | str
@@ -55,6 +61,7 @@ class ReadService:
             counts=request.counted,
             weigh=request.weigh,
             exhausted=lambda: matcher.exhausted,
+            cost=row_cost,
         )
         return self._pager.page(page_ask(request), source)
 
@@ -208,9 +215,17 @@ def rows_of(ledger: RequestLedger, request: PageRequest, cursor: str | None) -> 
         yield from page.items
         if page.cursor is not None:
             yield from repeat(page.cursor, size - len(page.items))
-        cursor, size = page.cursor, MOST_READ
-        if cursor is None:
+        if (cursor := page.cursor) is None:
             return
+        each = sum(map(row_cost, page.items)) / max(1, len(page.items))
+        size = max(LEAST_READ, min(MOST_READ, int(_READ_AT_ONCE / max(1.0, each))))
+
+
+def row_cost(row: Row) -> int:
+    """What it costs to have read a row: what is long costs more to read from the ledger."""
+    if isinstance(row, str):
+        return 1
+    return 1 + (len(row.text) + (metadata_bytes(row.metadata) if row.metadata else 0)) // _LONG
 
 
 def after_row(row: Row) -> str:

@@ -51,8 +51,12 @@ class PastSearch:
         self, tenant: str, portion: Sequence[Candidate], moment: Moment, matches: Matcher
     ) -> list[Memory | Miss]:
         present = self._ledger.read(tenant, list(dict.fromkeys(candidate.memory_id for candidate in portion)))
-        then = self._reader.then(list(present.values()), moment)
+        # The row that was found is mostly that of the version that was known.
+        likely = {candidate.memory_id: candidate.version for candidate in portion}
+        then = self._reader.then(list(present.values()), moment, likely)
         true = {memory.id: memory for memory in self._reader.true(list(then.values()), moment)}
+        others = [one.key for one in portion if one.memory_id in true and true[one.memory_id].version != one.version]
+        rows = self._ledger.versions(tenant, others) if others else {}
         confirmed: list[Memory | Miss] = []
         for candidate in portion:
             refuse_costly(matches)
@@ -60,22 +64,19 @@ class PastSearch:
             memory = true.get(id_)
             if id_ not in present:
                 confirmed.append(Miss.GONE)
-            elif memory is not None and self._says_the_same(memory, candidate.version) and matches(memory):
+            elif memory is not None and _says_the_same(rows.get(candidate.key, memory), memory) and matches(memory):
                 confirmed.append(memory)
             else:
                 confirmed.append(Miss.REFUSED)
         return confirmed
 
-    def _says_the_same(self, memory: Memory, version: int) -> bool:
-        """Whether the row of this version has the content of the memory as it was known then.
 
-        While a writer moves rows, the one that is found may be of the version before, which often says the same.
-        """
-        if memory.version == version:
-            return True
-        events = self._ledger.history(memory.scope.tenant, memory.id)
-        found = next((event.memory for event in events if event.memory.version == version), None)
-        return found is not None and (found.text, found.created_at) == (memory.text, memory.created_at)
+def _says_the_same(row: Memory, memory: Memory) -> bool:
+    """Whether the row of this version has the content of the memory as it was known then.
+
+    While a writer moves rows, the one that is found may be of the version before, which often says the same.
+    """
+    return (row.text, row.created_at) == (memory.text, memory.created_at)
 
 
 def _begun_by(moment: Moment) -> Filter:

@@ -13,6 +13,7 @@ from operator import mul
 from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.evaluate import Matcher
+from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.recipe import Recipe, Words
@@ -89,12 +90,7 @@ class UnfilledPast:
         for memory in self._matching(request, moment, where):
             memories.append(memory)
             if len(memories) > MOST_SEARCHED:
-                raise IndexUnavailableError(
-                    "the index of past versions is still being filled after an upgrade, and until then as_of and "
-                    f"known_at search at most {MOST_SEARCHED} memories: narrow the filter, or try again later "
-                    "(forgetless generations shows how far it is)",
-                    retry_after=_AGAIN_S,
-                )
+                raise _too_many(MOST_SEARCHED)
         if not memories:
             return []
         by_id = {memory.id: memory for memory in memories}
@@ -122,8 +118,8 @@ class UnfilledPast:
     def _matching(self, request: SearchRequest, moment: Moment, where: Filter) -> Iterator[Memory]:
         """The memories that matched at the moment, in the present order, newest first."""
         cursor: str | None = None
-        matches = Matcher(where)
-        while True:
+        matches, looked_at = Matcher(where), 0
+        while looked_at <= SCANNED_ROWS:
             page = list_spelled(
                 self._ledger, request.tenant, request.ids, limit=MOST_READ, cursor=cursor, superseded=True
             )
@@ -132,6 +128,15 @@ class UnfilledPast:
                 refuse_costly(matches)
                 if matches(memory):
                     yield memory
-            cursor = page.cursor
+            looked_at, cursor = looked_at + MOST_READ, page.cursor
             if cursor is None:
                 return
+        raise _too_many(SCANNED_ROWS)
+
+
+def _too_many(most: int) -> IndexUnavailableError:
+    return IndexUnavailableError(
+        "the index of past versions is still being filled after an upgrade, and until then as_of and known_at search "
+        f"at most {most} memories: narrow the filter, or try again later (forgetless generations shows how far it is)",
+        retry_after=_AGAIN_S,
+    )

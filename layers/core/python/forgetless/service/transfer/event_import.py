@@ -28,6 +28,7 @@ _NAMED = 20
 #: Why the history of a memory, or the end of it, is refused.
 _OTHER = "the ledger already has another history of it"
 _BROKEN = "its next line has not its next version"
+_TOO_LONG = "its earlier versions take more bytes than FORGETLESS_MAX_HISTORY_BYTES allows"
 
 #: The number of a line, for error messages, and its record.
 Numbered = tuple[int, Any]
@@ -163,9 +164,11 @@ class EventImport:
             history = _connected(events)
             here = self._ledger.history(tenant, id_) if id_ in held else []
             reason = _refusal(here, history)
+            following = list(_continued(here, history[max(0, len(here) - first + 1) :], number))
+            if reason is None and any(one.memory.history_bytes > self._limits.history_bytes for one in following):
+                reason = _TOO_LONG
             if reason is None:
-                missing = history[max(0, len(here) - first + 1) :]
-                fresh += _continued(here, missing, number)
+                fresh += following
                 gone = [_is_erased(here, event) for event in history]
                 report.left_out += sum(gone)
                 report.events += len(history) - sum(gone)

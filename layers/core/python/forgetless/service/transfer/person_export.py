@@ -29,6 +29,7 @@ from forgetless.domain.webhook_deliveries import DELIVERY
 from forgetless.domain.webhooks import WEBHOOK
 from forgetless.ports.ledger import Ledger
 from forgetless.service.access.audit import AuditLog
+from forgetless.service.history_portions import few_of
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.projects.feedback import FEEDBACK
 from forgetless.service.projects.settings import PROJECT
@@ -143,6 +144,8 @@ class PersonExport:
         """Each memory with its whole history, and the feedback on it."""
         tenant = person.tenant
         page = list_spelled(self._ledger, tenant, person.ids, limit=_MEMORIES, cursor=place, superseded=True)
+        if (few := few_of(page.items, lambda memory: memory.all_bytes)) < len(page.items):
+            page = list_spelled(self._ledger, tenant, person.ids, limit=few, cursor=place, superseded=True)
         lines: list[bytes] = []
         for memory in page.items:
             lines += [event_line(event) for event in self._ledger.history(tenant, memory.id)]

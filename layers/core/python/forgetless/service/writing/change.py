@@ -22,6 +22,7 @@ from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.history_portions import light_portions
 from forgetless.service.known_names import KnownNames
 from forgetless.service.requests import ErasedScope, UpdateRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -280,13 +281,23 @@ class ChangeService:
     def _delete_all(self, tenant: str, ids: Sequence[str], expected: Mapping[str, frozenset[int]]) -> int:
         name = str(uuid.uuid4())
         there = self._there(tenant, ids, expected)
+        self._check_weight(there)
         if many := len(there) > MOST_ANNOUNCED:
             # It is recorded before the deletions, as all deliveries are.
             self._outbox.record_summary(tenant, Summary.of(EventKind.DELETE, there))
         return sum(
-            self._delete_portion(there[start : start + _PORTION], name, expected, announced=not many)
-            for start in range(0, len(there), _PORTION)
+            self._delete_portion(portion, name, expected, announced=not many)
+            for portion in light_portions(there, count=_PORTION)
         )
+
+    def _check_weight(self, memories: Sequence[Memory]) -> None:
+        """Raise InvalidRequestError if several memories have more versions than a request can delete in its time."""
+        weighs = sum(memory.all_bytes for memory in memories)
+        if len(memories) > 1 and weighs > self._history_bytes:
+            raise InvalidRequestError(
+                f"memory_ids: all versions of these {len(memories)} memories take {weighs} bytes, and one request "
+                f"deletes at most {self._history_bytes}: delete fewer of them at once, or by a filter."
+            )
 
     def _delete_portion(
         self, memories: Sequence[Memory], name: str, expected: Mapping[str, frozenset[int]], *, announced: bool

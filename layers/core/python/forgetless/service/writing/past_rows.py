@@ -2,7 +2,8 @@
 
 A writer that replaces a version moves its row there: it reads what the row holds, writes it with its times, and then
 drops it where it was. So nothing is embedded again. Whoever indexes a pending memory in a writer's place does not know
-what the writer did, and makes these rows right from the history. A memory counts as indexed only when they are.
+what the writer did, and makes these rows right from the history. A memory counts as indexed only when they are. As a
+history may be long, they are made in portions, and who has no more time for them goes on later: what is there stays.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from typing import Protocol
 
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.moments import OPEN, PastTimes, ended_by, has_past, known_from, past_of, told_early
+from forgetless.domain.portions import weighed_portions
 from forgetless.ports.index import Content, IndexRow, Key, PastMark, PastRow, RequestIndex
+from forgetless.service.history_portions import light_portions
 
 __all__ = ["Change", "PastRows", "by_tenant"]
 
 _logger = logging.getLogger(__name__)
 
-#: How many rows are made and written at once.
-_AT_ONCE = 200
+#: How many rows are made and written at once, and of how many characters of text, or of a longer text alone.
+_AT_ONCE, _CHARS_AT_ONCE = 50, 400_000
 #: How many memories that one memory superseded are looked at, directly or indirectly.
 _MOST_SUPERSEDED = 1000
 
@@ -123,15 +126,25 @@ class PastRows:
         unmoved = {change.after.id for change in alive} - {change.after.id for change in there}
         return unmoved | {change.after.id for change in alive if change.after.created_at > change.before.created_at}
 
-    def refresh(self, memories: Sequence[Memory], *, suspect: Collection[Key] = ()) -> None:
+    def refresh(
+        self,
+        memories: Sequence[Memory],
+        *,
+        suspect: Collection[Key] = (),
+        in_time: Callable[[], bool] = lambda: True,
+    ) -> set[str]:
         """Make the rows of the past right for these memories as they are now; a row that is right stays.
+
+        Returns the ids of those for which there was no time (`in_time`). Each call makes some rows, so calls end.
 
         What a writer has moved is made again, and so is a `suspect` row: nobody knows whether words are in it that were
         erased meanwhile. A version whose text the embedder refuses has a row with its words alone. Raises EmbedderError
         and IndexUnavailableError.
         """
+        late: set[str] = set()
         for tenant, portion in by_tenant(memory for memory in memories if has_past(memory)).items():
-            self._refresh(tenant, portion, suspect)
+            late |= self._refresh(tenant, portion, suspect, in_time)
+        return late
 
     def redo(self, memories: Sequence[Memory], found: Mapping[str, Memory]) -> None:
         """Undo what a writer brought there for versions that are not current any more; `found` are the current ones.
@@ -151,29 +164,57 @@ class PastRows:
             suspect = {(memory.id, version) for memory in portion for version in (memory.version - 1, memory.version)}
             self._refresh(tenant, [now for now in current if now is not None and has_past(now)], suspect)
 
-    def _refresh(self, tenant: str, memories: Sequence[Memory], suspect: Collection[Key]) -> None:
+    def _refresh(
+        self,
+        tenant: str,
+        memories: Sequence[Memory],
+        suspect: Collection[Key],
+        in_time: Callable[[], bool] = lambda: True,
+    ) -> set[str]:
+        late: set[str] = set()
+        moved: list[str] = []
+        for number, portion in enumerate(light_portions(memories)):
+            if number and not in_time():
+                late |= {memory.id for memory in portion}
+                continue
+            histories = [self._ledger.history(tenant, memory.id) for memory in portion]
+            late |= self._repair(tenant, histories, suspect, in_time)
+            moved += [of[-1].memory.id for of in histories if len({one.memory.created_at for one in of}) > 1]
+        # The end of what these superseded has changed as well.
+        for portion in light_portions(self._ended_by(tenant, moved, {memory.id for memory in memories})):
+            histories = [self._ledger.history(tenant, memory.id) for memory in portion]
+            if not in_time() or self._repair(tenant, histories, suspect, in_time):
+                return late | set(moved)
+        return late
+
+    def _repair(
+        self, tenant: str, histories: Sequence[Sequence[Event]], suspect: Collection[Key], in_time: Callable[[], bool]
+    ) -> set[str]:
+        """Make the rows of these histories right; returns the ids of the memories for which there was no time."""
         wanted: list[_Wanted] = []
         possible: list[Key] = []
-        for found, versions in self._histories(tenant, memories):
+        for found, versions in self._versions(tenant, histories):
             wanted += found
             possible += versions
         if not possible:
-            return
+            return set()
         held = self._index.past.held(tenant, possible)
         right = {one.key for one in wanted if one.key not in suspect and held.get(one.key) == one.mark}
         lacking = [one for one in wanted if one.key not in right]
-        for start in range(0, len(lacking), _AT_ONCE):
-            some = lacking[start : start + _AT_ONCE]
+        made = 0
+        for some in weighed_portions(lacking, lambda one: len(one.memory.text), most=_CHARS_AT_ONCE, count=_AT_ONCE):
+            if made and not in_time():
+                return {one.memory.id for one in lacking[made:]}
             rows = self._made(tenant, some, held, suspect)
             self._index.past.drop(tenant, [one.key for one in some])
             self._index.past.insert(rows)
+            made += len(some)
         kept = {one.key for one in wanted}
         self._index.past.drop(tenant, [key for key in held if key not in kept])
+        return set()
 
-    def _histories(self, tenant: str, memories: Sequence[Memory]) -> Iterator[tuple[list[_Wanted], list[Key]]]:
+    def _versions(self, tenant: str, histories: Sequence[Sequence[Event]]) -> Iterator[tuple[list[_Wanted], list[Key]]]:
         """Of each memory, the versions that must be there, and all that may be."""
-        histories = [self._ledger.history(tenant, memory.id) for memory in memories]
-        histories += [self._ledger.history(tenant, memory.id) for memory in self._ended_by_moved(tenant, histories)]
         begins = self._begins(tenant, [event.memory for history in histories for event in history], ())
         for history in histories:
             if not history or history[-1].memory.deleted:
@@ -185,11 +226,9 @@ class PastRows:
             ]
             yield versions, [(current.id, version) for version in range(1, current.version + 1)]
 
-    def _ended_by_moved(self, tenant: str, histories: Sequence[Sequence[Event]]) -> list[Memory]:
-        """What the memories superseded whose beginning was ever changed: its end has changed as well."""
-        moved = [history[-1].memory.id for history in histories if len({one.memory.created_at for one in history}) > 1]
+    def _ended_by(self, tenant: str, moved: Sequence[str], known: Collection[str]) -> list[Memory]:
+        """What these memories superseded, whose beginning was ever changed, without those that are `known`."""
         older = [id_ for one in moved for id_ in self._ledger.superseded_ids(tenant, one, limit=_MOST_SUPERSEDED)]
-        known = {history[-1].memory.id for history in histories if history}
         found = self._ledger.read(tenant, older) if older else {}
         return [one for one in found.values() if one.superseded_by in moved and one.id not in known]
 

@@ -1,0 +1,25 @@
+"""Portions: divides a sequence by weight, for work that is done in bounded steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+__all__ = ["weighed_portions"]
+
+T = TypeVar("T")
+
+
+def weighed_portions(items: Sequence[T], weight: Callable[[T], int], *, most: int, count: int) -> Iterator[list[T]]:
+    """The items in their order, in portions of at most `count` that weigh at most `most`; what weighs more is alone."""
+    portion: list[T] = []
+    weighs = 0
+    for item in items:
+        its = weight(item)
+        if portion and (len(portion) >= count or weighs + its > most):
+            yield portion
+            portion, weighs = [], 0
+        portion.append(item)
+        weighs += its
+    if portion:
+        yield portion

@@ -1,0 +1,28 @@
+"""Portions of memories whose histories are read, made or removed at once: a memory may have thousands of versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from forgetless.domain.limits import HISTORIES_AT_ONCE
+from forgetless.domain.memory import Memory
+from forgetless.domain.portions import weighed_portions
+
+__all__ = ["few_of", "light_portions"]
+
+T = TypeVar("T")
+
+
+def light_portions(memories: Sequence[Memory], *, count: int | None = None) -> Iterator[list[Memory]]:
+    """The memories in portions of at most `count` whose histories have HISTORIES_AT_ONCE."""
+    return weighed_portions(memories, _bytes_of, most=HISTORIES_AT_ONCE, count=count or len(memories))
+
+
+def few_of(items: Sequence[T], weight: Callable[[T], int]) -> int:
+    """How many of the items, which were read in their order, are in the first portion."""
+    return len(next(weighed_portions(items, weight, most=HISTORIES_AT_ONCE, count=len(items)), []))
+
+
+def _bytes_of(memory: Memory) -> int:
+    return memory.all_bytes
