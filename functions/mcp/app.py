@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # What follows stays loaded, so looking through it for garbage is in vain; start() enables it again.
+
 from mangum import Mangum
 
 from forgetless.api.app import create_mcp_app

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # What follows stays loaded, so looking through it for garbage is in vain; start() enables it again.
+
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.runtime.composition import services

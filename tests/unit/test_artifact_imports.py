@@ -100,7 +100,7 @@ def test_the_embedders_image_installs_all_that_it_imports(start: str, files: lis
 
 #: Runs a function's module where the named top-level modules cannot be imported.
 _GUARDED = """
-import importlib.abc, json, sys
+import gc, importlib.abc, json, sys
 absent = set(json.loads(sys.argv[1]))
 class Guard(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -108,7 +108,11 @@ class Guard(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {name!r}: no layer of the function brings it", name=name)
 sys.meta_path.insert(0, Guard())
 sys.path[:0] = json.loads(sys.argv[2])
+frozen = []
+gc.callbacks.append(lambda phase, info: frozen.append(gc.get_freeze_count()))
 import app
+assert 0 not in frozen, "garbage was looked for among what was being loaded"
+assert gc.isenabled() and gc.get_freeze_count()
 from forgetless.runtime.composition import services
 services()
 """

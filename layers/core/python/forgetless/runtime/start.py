@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ from forgetless.runtime.settings import Settings, load_settings
 __all__ = [
     "REQUIRED",
     "check_environment",
+    "collect_from_now_on",
     "end_by_exception",
     "keep_private",
     "reseed_after_restore",
@@ -43,7 +45,14 @@ def start() -> Settings:
     share_config()
     begin_metrics(settings)
     reseed_after_restore()
+    collect_from_now_on()
     return settings
+
+
+def collect_from_now_on() -> None:
+    """Collect garbage again, which a function pauses while it imports; what is loaded by now is left out."""
+    gc.freeze()
+    gc.enable()
 
 
 def start_server() -> Settings:

@@ -8,7 +8,7 @@ from typing import Any
 from forgetless.api.caller import Caller
 from forgetless.api.field_checks import check_filters, check_json, check_named
 from forgetless.api.named_entities import check_reader, note_entities
-from forgetless.api.platform.wire import Ids
+from forgetless.api.platform.search_wire import Ids
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter

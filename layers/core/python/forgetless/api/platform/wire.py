@@ -6,15 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from forgetless.api.field_checks import Number, Text, Whole, no_truth
+from forgetless.api.field_checks import Text, Whole
 from forgetless.api.messages import MessageText, PlatformMessages
+from forgetless.api.platform.search_wire import Categories, Fields, Ids, Moment, SearchBody
 from forgetless.api.size_limits import (
     Chars,
     CheckedBy,
     Entries,
-    FilterNodes,
     Filters,
-    Id,
     Instructions,
     JsonBytes,
     MemoryText,
@@ -35,29 +34,13 @@ __all__ = [
     "FeedbackBody",
     "Filters",
     "ListBody",
-    "SearchBody",
     "SummaryBody",
     "UpdateBody",
 ]
 
 MAX_PAGE_SIZE = 200
-#: The most fields that a request may ask for.
-MAX_FIELDS = 100
 
-#: A time: Unix seconds or text.
-Moment = Annotated[int | float | Word, no_truth("a time")]
-Fields = Annotated[list[Word], Entries(MAX_FIELDS), Chars(255)]
-Categories = Annotated[list[Text], FilterNodes()]
 MemoryId = Annotated[Text, CheckedBy("check_memory_id")]
-
-
-class Ids(BaseModel):
-    """The scope: the ids at the top level of a body."""
-
-    user_id: Id | None = None
-    agent_id: Id | None = None
-    app_id: Id | None = None
-    run_id: Id | None = Field(default=None, validation_alias=AliasChoices("run_id", "session_id"))
 
 
 class AddBody(Ids):
@@ -80,24 +63,6 @@ class AddBody(Ids):
     timestamp: Moment | None = None
     observation_date: Moment | None = None
     observation_datetime: Moment | None = None
-
-
-class SearchBody(Ids):
-    """A query, and the scope to search."""
-
-    query: Query
-    filters: Filters | None = None
-    top_k: Whole | None = Field(default=None, ge=1, le=MAX_TOP_K)
-    limit: Whole | None = Field(default=None, ge=1, le=MAX_TOP_K)
-    threshold: Number | None = Field(default=None, ge=0, le=1)
-    fields: Fields | None = None
-    categories: Categories | None = None
-    metadata: Filters | None = None
-    show_expired: bool | None = None
-    reference_date: Moment | None = None
-    output_format: Word | None = None
-    as_of: Word | None = None
-    known_at: Word | None = None
 
 
 class ExplainBody(SearchBody):

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from forgetless.api.field_checks import Number, Text, Whole
+from forgetless.api.field_checks import Text, Whole
 from forgetless.api.messages import Messages
-from forgetless.api.size_limits import Filters, Id, Instructions, MemoryText, Metadata, Query, Word
-from forgetless.domain.limits import MAX_TOP_K
+from forgetless.api.size_limits import Filters, Id, Instructions, MemoryText, Metadata, Word
 
 __all__ = [
     "DEFAULT_OVERLAP_S",
@@ -25,7 +24,6 @@ __all__ = [
     "KeyRotate",
     "MemoryCreate",
     "MemoryUpdate",
-    "SearchBody",
 ]
 
 MAX_LABEL_CHARS = 200
@@ -56,22 +54,6 @@ class MemoryUpdate(BaseModel):
     text: MemoryText | None = None
     metadata: Metadata | None = None
     expiration_date: Word | None = None
-
-
-class SearchBody(BaseModel):
-    """A query and the scope to search: `filters` with user_id, agent_id or run_id at its top level."""
-
-    query: Query
-    filters: Filters | None = None
-    user_id: Id | None = None
-    agent_id: Id | None = None
-    run_id: Id | None = None
-    top_k: Whole | None = Field(default=None, le=MAX_TOP_K)
-    threshold: Number | None = None
-    explain: bool = False
-    show_expired: bool = False
-    as_of: Word | None = None
-    known_at: Word | None = None
 
 
 class InstructionsBody(BaseModel):

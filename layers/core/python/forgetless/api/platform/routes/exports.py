@@ -13,7 +13,8 @@ from forgetless.api.field_checks import check_json
 from forgetless.api.json_response import json_response
 from forgetless.api.named_entities import check_reader
 from forgetless.api.platform.scope_filter import scope_of
-from forgetless.api.platform.wire import ExportCreate, ExportGet, Filters, Ids, SummaryBody
+from forgetless.api.platform.search_wire import Ids
+from forgetless.api.platform.wire import ExportCreate, ExportGet, Filters, SummaryBody
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.keys import Role

@@ -24,8 +24,9 @@ from forgetless.api.memory_requests import (
 from forgetless.api.named_entities import note_entities
 from forgetless.api.platform.query_objects import read_object
 from forgetless.api.platform.scope_filter import named_ids
+from forgetless.api.platform.search_wire import Ids
 from forgetless.api.platform.serialize import erased_item, history_item, memory_item
-from forgetless.api.platform.wire import Ids, UpdateBody
+from forgetless.api.platform.wire import UpdateBody
 from forgetless.api.routing import Route
 from forgetless.api.size_limits import check_filter_size
 from forgetless.domain.errors import InvalidRequestError, NotFoundError

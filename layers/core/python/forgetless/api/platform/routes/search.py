@@ -10,8 +10,8 @@ from forgetless.api.answer_size import bare_list, results_object
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import check_moment
 from forgetless.api.platform.scope_filter import also, scope_of
+from forgetless.api.platform.search_wire import SearchBody
 from forgetless.api.platform.serialize import search_item
-from forgetless.api.platform.wire import SearchBody
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And

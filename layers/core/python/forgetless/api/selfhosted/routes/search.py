@@ -11,8 +11,8 @@ from forgetless.api.answer_size import results_object
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import ENTITY_IDS, check_filters, check_moment, check_named
 from forgetless.api.routing import Route
+from forgetless.api.selfhosted.search_wire import SearchBody
 from forgetless.api.selfhosted.serialize import search_item
-from forgetless.api.selfhosted.wire import SearchBody
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import Compare, Filter, Not, Operator
 from forgetless.domain.filters.parse import parse_filter
