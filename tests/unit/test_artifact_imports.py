@@ -113,8 +113,11 @@ gc.callbacks.append(lambda phase, info: frozen.append(gc.get_freeze_count()))
 import app
 assert 0 not in frozen, "garbage was looked for among what was being loaded"
 assert gc.isenabled() and gc.get_freeze_count()
+searched = len(frozen)
 from forgetless.runtime.composition import services
 services()
+import pymilvus
+assert len(frozen) - searched <= 10, "garbage was looked for after every few objects"
 """
 
 

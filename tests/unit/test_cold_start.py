@@ -71,6 +71,10 @@ def test_the_function_for_searches_loads_no_more_than_it_needs(deferred: Path, t
         "forgetless.cli",
         "forgetless.adapters.llm_http",
         "forgetless.api.platform.wire",
+        "forgetless.service.transfer.import_jobs",
+        "forgetless.service.transfer.event_export",
+        "forgetless.service.transfer.export_jobs",
+        "forgetless.service.transfer.import_check",
         "forgetless.api.selfhosted.wire",
     )
     assert [name for name in needless if name in loaded["modules"]] == []

@@ -85,6 +85,21 @@ def test_history_holds_every_version_in_order(ledger: Ledger) -> None:
     assert ledger.read("acme", [memory.id])[memory.id] == changed.memory
 
 
+def test_a_page_of_long_memories_ends_early(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for adapter in ("sqlite", "dynamodb"):
+        monkeypatch.setattr(f"forgetless.adapters.ledger_{adapter}.memories.HISTORIES_AT_ONCE", 5000)
+    memories = [a_memory("a", place, second=place, text="x" * 2000) for place in range(7)]
+    ledger.append(add(*memories))
+    found: list[list[str]] = []
+    cursor: str | None = None
+    while not found or cursor is not None:
+        page = ledger.list_memories("acme", {}, limit=9, cursor=cursor)
+        found.append(ids(page.items))
+        cursor = page.cursor
+    assert 1 < len(found) < 7
+    assert [id_ for page_ids in found for id_ in page_ids] == ids(memories[::-1])
+
+
 def test_versions_are_read_one_by_one(ledger: Ledger) -> None:
     first, other, gone = a_memory("a"), a_memory("b"), a_memory("c")
     second = update(first, text="second")

@@ -11,7 +11,7 @@ import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli.__main__ import FAILED, OK, main
-from forgetless.domain.bulk_jobs import BulkJob
+from forgetless.domain.bulk_jobs import BulkJob, BulkKind
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.delete_tenant import NOBODY
 from tests.fakes.clock import FakeClock
@@ -65,9 +65,12 @@ def test_it_is_shown_with_its_receipt_and_the_audit_list(ledger_path: Path, caps
     out = capsys.readouterr().out
     (job,) = jobs(ledger_path)
     assert job.id in out
+    with closing(SqliteLedger(ledger_path)) as ledger:
+        other = BulkService(ledger=ledger, queue=None, clock=FakeClock()).start(NOBODY, BulkKind.PAST, {})
     assert main(["tenants", "deletions"]) == OK
     assert f"{job.id}  PENDING" in (line := capsys.readouterr().out)
     assert "acme" in line
+    assert other.id not in line
     assert main(["tenants", "receipt", job.id]) == OK
     receipt = json.loads(capsys.readouterr().out)
     assert (receipt["kind"], receipt["completed_at"]) == (["tenant"], None)

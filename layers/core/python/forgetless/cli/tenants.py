@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from forgetless.adapters.clock import SystemClock
 from forgetless.cli.quotas import add_tenant_quotas
 from forgetless.cli.text import printable
-from forgetless.domain.bulk_jobs import TENANT_NAME, BulkJob
+from forgetless.domain.bulk_jobs import TENANT_NAME, BulkJob, BulkKind
 from forgetless.domain.erasure_receipts import receipt_of
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.ports.ledger import Ledger
@@ -83,8 +83,10 @@ def _deletions(settings: Settings, _options: argparse.Namespace) -> int:
     with _ledger(settings) as (_, bulk):
         while True:
             jobs, cursor = bulk.jobs(NOBODY, limit=_PAGE, cursor=cursor)
+            # What no tenant owns stands there as well, such as the jobs of generations.
             for job in jobs:
-                print(_line(job))
+                if job.kind is BulkKind.TENANT:
+                    print(_line(job))
             if cursor is None:
                 return OK
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-__all__ = ["weighed_portions"]
+__all__ = ["first_portion", "weighed_portions"]
 
 T = TypeVar("T")
 
@@ -23,3 +23,15 @@ def weighed_portions(items: Sequence[T], weight: Callable[[T], int], *, most: in
         weighs += its
     if portion:
         yield portion
+
+
+def first_portion(items: Iterable[T], weight: Callable[[T], int], *, most: int, count: int) -> tuple[list[T], bool]:
+    """The first items, at most `count`, until they weigh `most`; whether more follow. It asks for one item more."""
+    portion: list[T] = []
+    weighs = 0
+    for item in items:
+        if len(portion) >= count or weighs >= most:
+            return portion, True
+        portion.append(item)
+        weighs += weight(item)
+    return portion, False

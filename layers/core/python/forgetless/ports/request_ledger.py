@@ -232,8 +232,9 @@ class MemoryStore(Protocol):
         """Memories whose scope has all `ids` (all of the tenant without ids), newest first.
 
         The order is by (created_at, position, id). Superseded memories are included only with `superseded`, deleted
-        ones never. The method sees all earlier writes of its caller. While an erasure hides memories, a page of the
-        ledger that hides them may be shorter than `limit`, even empty, although a cursor says that more follow.
+        ones never. The method sees all earlier writes of its caller. A page ends early after HISTORIES_AT_ONCE bytes.
+        While an erasure hides memories, a page of the ledger that hides them may even be empty, although a cursor says
+        that more follow.
         """
 
     def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:

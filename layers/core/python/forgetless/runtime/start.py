@@ -36,6 +36,8 @@ REQUIRED = (
     "FORGETLESS_EMBEDDER_URL",
 )
 _QUEUES = ("FORGETLESS_QUEUE_URL", "FORGETLESS_BULK_QUEUE_URL")
+#: Garbage is looked for after as many new objects.
+_OBJECTS = 50_000
 
 
 def start() -> Settings:
@@ -52,6 +54,8 @@ def start() -> Settings:
 def collect_from_now_on() -> None:
     """Collect garbage again, which a function pauses while it imports; what is loaded by now is left out."""
     gc.freeze()
+    # Python's own threshold is 2,000, and the first request loads the clients of Milvus and DynamoDB.
+    gc.set_threshold(_OBJECTS)
     gc.enable()
 
 

@@ -7,7 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.key_limits import KeyLimits
@@ -51,15 +52,17 @@ from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.known_names import KnownNames
 from forgetless.service.llm_state import LlmState, WatchedLlm
 from forgetless.service.request_services import RequestPorts, RequestServices
-from forgetless.service.transfer.event_export import EventExport
-from forgetless.service.transfer.export_jobs import ExportJobs
-from forgetless.service.transfer.import_check import ImportCheck
-from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import MemoryEraser
 from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.indexer import Beside, Indexer
+
+if TYPE_CHECKING:
+    from forgetless.service.transfer.event_export import EventExport
+    from forgetless.service.transfer.export_jobs import ExportJobs
+    from forgetless.service.transfer.import_check import ImportCheck
+    from forgetless.service.transfer.import_jobs import ImportJobs
 
 __all__ = ["Ports", "Services"]
 
@@ -173,10 +176,6 @@ class Services(RequestServices):
         self.grants = OAuthGrants(ledger=ledger, clock=clock)
         self.audit: AuditLog = before.audit if before else AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
-        self.event_exports = EventExport(ledger=ledger)
-        self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
-        self.import_check = ImportCheck(ledger=ledger, clock=clock, limits=self.limits)
-        self.export_jobs = ExportJobs(ledger=ledger, clock=clock)
         self.ingest = IngestService(
             ledger=ledger,
             clock=clock,
@@ -222,6 +221,36 @@ class Services(RequestServices):
         if ports.llm is not None:
             parts["llm"] = self._llm_state.check
         self.health = HealthService({**parts, **(checks or {})})
+
+    # Imports and exports are loaded when they are first asked for: the function for searches starts without them.
+
+    @cached_property
+    def event_exports(self) -> EventExport:
+        """The export of everything, line by line."""
+        from forgetless.service.transfer.event_export import EventExport  # noqa: PLC0415 - as said above
+
+        return EventExport(ledger=self._ledger)
+
+    @cached_property
+    def export_jobs(self) -> ExportJobs:
+        """Exports that a client drives."""
+        from forgetless.service.transfer.export_jobs import ExportJobs  # noqa: PLC0415
+
+        return ExportJobs(ledger=self._ledger, clock=self._ports.clock)
+
+    @cached_property
+    def import_jobs(self) -> ImportJobs:
+        """Imports that a client drives."""
+        from forgetless.service.transfer.import_jobs import ImportJobs  # noqa: PLC0415
+
+        return ImportJobs(ledger=self._ledger, clock=self._ports.clock, limits=self.limits, outbox=self._outbox)
+
+    @cached_property
+    def import_check(self) -> ImportCheck:
+        """What compares a file with what was imported of it."""
+        from forgetless.service.transfer.import_check import ImportCheck  # noqa: PLC0415
+
+        return ImportCheck(ledger=self._ledger, clock=self._ports.clock, limits=self.limits)
 
     def limited_to(self, limits: KeyLimits) -> RequestServices:
         """The use cases of requests for a key with these limits."""

@@ -32,6 +32,7 @@ from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import HISTORIES_AT_ONCE, SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, VersionKey
+from forgetless.domain.portions import first_portion
 from forgetless.domain.scope import Scope
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
@@ -125,10 +126,9 @@ class MemoryStore(Store):
     ) -> MemoryPage:
         list_entries.check_names(ids)
         below = None if cursor is None else item_keys.ordered(*memory_place(cursor))
-        found = list(islice(self._listed(tenant, ids, below, limit + 1, superseded), limit + 1))
-        items = tuple(found[:limit])
-        last = items[-1] if len(found) > limit and items else None
-        return MemoryPage(items, after_memory(last) if last else None)
+        listed = self._listed(tenant, ids, below, limit + 1, superseded)
+        items, more = first_portion(listed, lambda one: one.stored_bytes, most=HISTORIES_AT_ONCE, count=limit)
+        return MemoryPage(tuple(items), after_memory(items[-1]) if more and items else None)
 
     def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
         found: dict[str, None] = {}

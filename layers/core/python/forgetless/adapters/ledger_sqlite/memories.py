@@ -14,7 +14,9 @@ from forgetless.adapters.running_total import RunningTotal
 from forgetless.domain.cursors import after_memory, entity_place, memory_place, to_cursor
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
+from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, VersionKey
+from forgetless.domain.portions import first_portion
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
@@ -157,10 +159,15 @@ class MemoryStore(Store):
             f"SELECT body FROM memories INDEXED BY {index} CROSS JOIN texts USING (text_id)"  # noqa: S608 - our own names
             f" WHERE {condition} ORDER BY created_at DESC, position DESC, id DESC LIMIT ?"
         )
-        bodies = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
-        items = tuple(load_memory(tenant, body) for (body,) in bodies[:limit])
-        last = items[-1] if len(bodies) > limit and items else None
-        return MemoryPage(items, after_memory(last) if last else None)
+
+        def look(db: sqlite3.Connection) -> tuple[list[bytes], bool]:
+            # A statement that is not read to its end goes on reading the log.
+            with contextlib.closing(db.execute(query, (*params, limit + 1))) as rows:
+                return first_portion((body for (body,) in rows), len, most=HISTORIES_AT_ONCE, count=limit)
+
+        found, more = self._connections.read(look)
+        items = tuple(load_memory(tenant, body) for body in found)
+        return MemoryPage(items, after_memory(items[-1]) if more and items else None)
 
     def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
         params = (to_blob(tenant), to_blob(memory_id), limit)
