@@ -193,7 +193,7 @@ _SURFACE = (
     Mutation(
         "filters: a list looks on whatever its filter costs",
         "service/pages.py",
-        "or (looked > 0 and source.exhausted())",
+        "or (spent > 0 and source.exhausted())",
         "",
         ("tests/unit/service/reading/test_pages.py", "-k", "costly"),
     ),

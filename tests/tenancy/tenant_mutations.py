@@ -168,7 +168,7 @@ _DELETIONS = (
     _deletion(
         "SQLite empties a tenant that is not closed",
         "adapters/ledger_sqlite/tenant_removal.py",
-        "    if not state_of(db, tenant).closed:\n        return 0\n",
+        "    if not state_of(db, tenant).closed:\n        return 0, False\n",
         "",
         _REMOVAL,
         "-k",
