@@ -18,6 +18,7 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 _LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
+_HOME = re.compile(r"/root/|/home/\w|/Users/\w")
 _MODULE = re.compile(r"\w+\.(py|sh)")
 
 
@@ -34,6 +35,12 @@ def exists(path: str) -> bool:
     if "/" not in path:
         return any(ROOT.glob(f"[!.]*/**/{path}"))
     return any((root / path).exists() for root in (ROOT, PACKAGE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_names_a_folder_of_somebodys_machine(page: Path) -> None:
+    found = [line for line in page.read_text(encoding="utf-8").splitlines() if _HOME.search(line)]
+    assert found == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
