@@ -79,8 +79,8 @@ _UPDATES = (
     Mutation(
         "histories: a deletion removes any number of versions at once",
         "service/jobs/removal.py",
-        "if removal.many and light < len(found.items):",
-        "if False:",
+        "found = light_page(read, limit) if removal.many else read(limit)",
+        "found = read(limit)",
         _LONG,
     ),
     Mutation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-__all__ = ["first_portion", "weighed_portions"]
+__all__ = ["first_portion", "until_heavy", "weighed_portions"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,16 @@ def weighed_portions(items: Sequence[T], weight: Callable[[T], int], *, most: in
         weighs += its
     if portion:
         yield portion
+
+
+def until_heavy(items: Iterable[T], weight: Callable[[T], int], *, most: int) -> Iterator[T]:
+    """The items until they weigh `most`, and at least one, if there is any. It asks for none that it does not give."""
+    weighs = 0
+    for item in items:
+        yield item
+        weighs += weight(item)
+        if weighs >= most:
+            return
 
 
 def first_portion(items: Iterable[T], weight: Callable[[T], int], *, most: int, count: int) -> tuple[list[T], bool]:

@@ -150,4 +150,4 @@ class Candidates:
         That row can only rise when scores that are still unknown become known.
         """
         floor = self._scores[places - 1] if len(self._scores) >= places else 0.0
-        return [(row.memory_id, row.version) for row, most in zip(rows, highest, strict=True) if most >= floor]
+        return [row.key for row, most in zip(rows, highest, strict=True) if most >= floor]

@@ -8,8 +8,9 @@ from typing import TypeVar
 from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Memory
 from forgetless.domain.portions import weighed_portions
+from forgetless.ports.request_ledger import MemoryPage
 
-__all__ = ["few_of", "light_portions"]
+__all__ = ["few_of", "light_page", "light_portions"]
 
 T = TypeVar("T")
 
@@ -17,6 +18,13 @@ T = TypeVar("T")
 def light_portions(memories: Sequence[Memory], *, count: int | None = None) -> Iterator[list[Memory]]:
     """The memories in portions of at most `count` whose histories have HISTORIES_AT_ONCE."""
     return weighed_portions(memories, _bytes_of, most=HISTORIES_AT_ONCE, count=count or len(memories))
+
+
+def light_page(read: Callable[[int], MemoryPage], limit: int) -> MemoryPage:
+    """The page that `read` gives with this limit, or with a lower one, so that its histories can be read at once."""
+    page = read(limit)
+    few = few_of(page.items, _bytes_of)
+    return page if few == len(page.items) else read(few)
 
 
 def few_of(items: Sequence[T], weight: Callable[[T], int]) -> int:

@@ -32,7 +32,7 @@ from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import HISTORIES_AT_ONCE, SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, VersionKey
-from forgetless.domain.portions import first_portion
+from forgetless.domain.portions import first_portion, until_heavy
 from forgetless.domain.scope import Scope
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
@@ -105,15 +105,12 @@ class MemoryStore(Store):
 
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
         keys, more = _export_page(self._table, tenant, limit, cursor)
-        found: list[Event] = []
-        shown = bytes_ = 0
-        while shown < len(keys) and bytes_ < HISTORIES_AT_ONCE:
-            history = self.history(tenant, keys[shown][1])
-            found += history
-            bytes_ += sum(event.memory.stored_bytes for event in history)
-            shown += 1
-        ended = shown == len(keys) and not more
-        return EventPage(tuple(found), None if ended else to_cursor(keys[shown - 1][0]))
+        histories = list(
+            until_heavy((self.history(tenant, id_) for _, id_ in keys), _stored_bytes, most=HISTORIES_AT_ONCE)
+        )
+        ended = len(histories) == len(keys) and not more
+        found = tuple(event for history in histories for event in history)
+        return EventPage(found, None if ended else to_cursor(keys[len(histories) - 1][0]))
 
     def list_memories(
         self,
@@ -323,6 +320,10 @@ def _mark_unindexed(unit: Unit, heads: Sequence[Key], at: str) -> int:
         if "pending" not in item:
             unit.put(key, append.mark_pending(item, append.memory_of(unit, item), at))
     return count
+
+
+def _stored_bytes(history: Sequence[Event]) -> int:
+    return sum(event.memory.stored_bytes for event in history)
 
 
 def _export_page(table: Table, tenant: str, limit: int, cursor: str | None) -> tuple[list[tuple[str, str]], bool]:

@@ -10,6 +10,7 @@ from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
 from forgetless.domain.cursors import to_cursor
 from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Event, EventKind
+from forgetless.domain.portions import until_heavy
 from forgetless.ports.ledger import EventPage
 
 __all__ = ["page"]
@@ -30,19 +31,19 @@ def page(db: sqlite3.Connection, tenant: str, limit: int, after: Sequence[str | 
     db.execute("BEGIN")  # one snapshot for the list and the histories
     try:
         keys = _keys(db, owner, limit + 1, after)
-        found: list[Event] = []
-        shown = bytes_ = 0
-        while shown < min(limit, len(keys)) and bytes_ < HISTORIES_AT_ONCE:
-            rows = db.execute(_EVENTS, (owner, keys[shown][-1])).fetchall()
-            found += [Event(EventKind(kind), load_memory(tenant, body)) for kind, body in rows]
-            bytes_ += sum(len(body) for _, body in rows)
-            shown += 1
+        read = (db.execute(_EVENTS, (owner, id_)).fetchall() for _, _, id_ in keys[:limit])
+        histories = list(until_heavy(read, _bytes_of, most=HISTORIES_AT_ONCE))
     finally:
         db.execute("COMMIT")
-    if shown == len(keys):
-        return EventPage(tuple(found), None)
-    created_at, position, id_ = keys[shown - 1]
-    return EventPage(tuple(found), to_cursor(created_at, position, from_blob(id_)))
+    found = tuple(Event(EventKind(kind), load_memory(tenant, body)) for rows in histories for kind, body in rows)
+    if len(histories) == len(keys):
+        return EventPage(found, None)
+    created_at, position, id_ = keys[len(histories) - 1]
+    return EventPage(found, to_cursor(created_at, position, from_blob(id_)))
+
+
+def _bytes_of(rows: Sequence[tuple[str, bytes]]) -> int:
+    return sum(len(body) for _, body in rows)
 
 
 def _keys(db: sqlite3.Connection, owner: bytes, limit: int, after: Sequence[str | int] | None) -> list[_Key]:

@@ -76,7 +76,7 @@ class HistoryDb:
         )
         return [dict(zip(self._names, row, strict=True)) for row in reversed(found)]
 
-    def _read(self, query: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def _read(self, query: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(query, params).fetchall()
         except sqlite3.Error as error:

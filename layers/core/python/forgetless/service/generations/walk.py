@@ -11,7 +11,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.moments import has_past, told_early
 from forgetless.ports.index import Index, Key
 from forgetless.ports.ledger import Ledger
-from forgetless.service.jobs.reindex_job import light_page
+from forgetless.service.history_portions import light_page
 
 __all__ = ["Walk", "lacking_past"]
 
@@ -40,7 +40,8 @@ class Walk:
         if not self.tenants:
             tenants, page = ledger.list_tenants(limit=_TENANTS, cursor=self.page)
             return Walk(tuple(tenants), page, begun=True), ()
-        found = light_page(ledger, self.tenants[0], self.range, limit=limit, cursor=self.after)
+        tenant = self.tenants[0]
+        found = light_page(lambda few: ledger.list_range(tenant, self.range, limit=few, cursor=self.after), limit)
         if found.cursor is not None:
             return replace(self, after=found.cursor), found.items
         if self.range + 1 < MOST_RANGES:

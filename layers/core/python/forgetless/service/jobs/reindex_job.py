@@ -6,12 +6,11 @@ from forgetless.domain.bulk_jobs import MOST_RANGES, BulkJob, Progress
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
-from forgetless.ports.request_ledger import MemoryPage
-from forgetless.service.history_portions import few_of
+from forgetless.service.history_portions import light_page
 from forgetless.service.jobs.bulk import has_moved
 from forgetless.service.jobs.reindex import Reindexer
 
-__all__ = ["PAGE", "ReindexWork", "light_page"]
+__all__ = ["PAGE", "ReindexWork"]
 
 #: How many memories are read, embedded and written at once.
 PAGE = 100
@@ -49,7 +48,7 @@ class ReindexWork:
         """The progress after the next page, or the same again if there was no time for all of it."""
         assert now.cursor is not None
         number, after = int(now.cursor["range"]), now.cursor["after"]
-        page = light_page(self._ledger, job.tenant, number, limit=PAGE, cursor=after)
+        page = light_page(lambda few: self._ledger.list_range(job.tenant, number, limit=few, cursor=after), PAGE)
         done = self._reindexer.refresh(page.items, in_time=lambda: self._clock.monotonic() < deadline)
         if done.left:
             return now
@@ -59,13 +58,6 @@ class ReindexWork:
             cursor = {"range": number + 1, "after": None}
         ended = page.cursor is None and last
         return Progress(None if ended else cursor, now.done + len(page.items), now.total, now.set_aside + done.refused)
-
-
-def light_page(ledger: Ledger, tenant: str, number: int, *, limit: int, cursor: str | None) -> MemoryPage:
-    """The next memories of a range, so few that their histories can be read at once, or one with a longer one."""
-    page = ledger.list_range(tenant, number, limit=limit, cursor=cursor)
-    few = few_of(page.items, lambda memory: memory.all_bytes)
-    return page if few == len(page.items) else ledger.list_range(tenant, number, limit=few, cursor=cursor)
 
 
 def _first_range(job: BulkJob) -> int:

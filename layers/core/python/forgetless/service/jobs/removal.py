@@ -20,9 +20,10 @@ from forgetless.domain.memory import EventKind, Memory
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import MemoryPage
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.conflict_retry import ConflictRetry
-from forgetless.service.history_portions import few_of
+from forgetless.service.history_portions import few_of, light_page
 from forgetless.service.jobs.bulk import has_moved
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -118,14 +119,13 @@ class Remover:
         """
         shown = self._ledger if task.limits is None else LimitedLedger(self._ledger, task.limits)
         retry = ConflictRetry(self._clock)
-        few = limit
+
+        def read(few: int) -> MemoryPage:
+            return list_spelled(shown, task.tenant, ids, limit=few, cursor=cursor, superseded=True)
+
         while True:
-            found = list_spelled(shown, task.tenant, ids, limit=few, cursor=cursor, superseded=True)
             # What is only held costs nothing yet.
-            light = few_of(found.items, lambda memory: memory.all_bytes if task.covers(memory) else 0)
-            if removal.many and light < len(found.items):
-                few = light
-                continue
+            found = light_page(read, limit) if removal.many else read(limit)
             try:
                 return found.cursor, self._take(task, removal, [one for one in found.items if task.covers(one)])
             except VersionConflictError:

@@ -9,6 +9,7 @@ from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment, true_at
+from forgetless.domain.portions import until_heavy
 from forgetless.domain.recipe import Recipe
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import RequestIndex
@@ -79,7 +80,8 @@ class AsOfService:
 
         def rows(cursor: str | None) -> Iterator[tuple[Row, Memory | None]]:
             present = rows_of(self._ledger, request, cursor)
-            while portion := list(_portion(present, chunk_of(request.size), cost)):
+            chunk = chunk_of(request.size)
+            while portion := list(until_heavy(islice(present, chunk), cost, most=_PORTION)):
                 then = self._reader.then([row for row in portion if not isinstance(row, str)], moment)
                 true = self._reader.true(list(then.values()), moment, superseded=request.superseded)
                 shown = {memory.id: memory for memory in true}
@@ -113,13 +115,3 @@ class AsOfService:
 
     def _unexpired(self, where: Filter, moment: Moment) -> Filter:
         return And((where, unexpired(moment.reference(self._clock.now()))))
-
-
-def _portion(rows: Iterator[Row], most: int, cost: Callable[[Row], int]) -> Iterator[Row]:
-    """The next rows, at most so many and, but for the last of them, for at most _PORTION."""
-    spent = 0
-    for row in islice(rows, most):
-        yield row
-        spent += cost(row)
-        if spent >= _PORTION:
-            return

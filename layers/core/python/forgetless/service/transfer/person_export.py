@@ -29,7 +29,7 @@ from forgetless.domain.webhook_deliveries import DELIVERY
 from forgetless.domain.webhooks import WEBHOOK
 from forgetless.ports.ledger import Ledger
 from forgetless.service.access.audit import AuditLog
-from forgetless.service.history_portions import few_of
+from forgetless.service.history_portions import light_page
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.projects.feedback import FEEDBACK
 from forgetless.service.projects.settings import PROJECT
@@ -143,9 +143,10 @@ class PersonExport:
     def _memories(self, person: _Person, place: str | None) -> tuple[list[bytes], str | None]:
         """Each memory with its whole history, and the feedback on it."""
         tenant = person.tenant
-        page = list_spelled(self._ledger, tenant, person.ids, limit=_MEMORIES, cursor=place, superseded=True)
-        if (few := few_of(page.items, lambda memory: memory.all_bytes)) < len(page.items):
-            page = list_spelled(self._ledger, tenant, person.ids, limit=few, cursor=place, superseded=True)
+        page = light_page(
+            lambda few: list_spelled(self._ledger, tenant, person.ids, limit=few, cursor=place, superseded=True),
+            _MEMORIES,
+        )
         lines: list[bytes] = []
         for memory in page.items:
             lines += [event_line(event) for event in self._ledger.history(tenant, memory.id)]

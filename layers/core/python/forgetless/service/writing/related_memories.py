@@ -74,7 +74,7 @@ class RelatedMemories:
             candidates.add_near(hits)
         words = recipe.query_words("\n".join(said))
         candidates.add_worded(self._index.search_words(scope.tenant, words, where, _CANDIDATES))
-        return [(row.memory_id, row.version) for row in candidates.ranked()]
+        return [row.key for row in candidates.ranked()]
 
     def _vectors(self, texts: Sequence[str]) -> list[list[float]]:
         """The vectors of the texts, without those that the embedder refuses."""
