@@ -12,6 +12,7 @@ __all__ = ["COSTS"]
 _QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing/test_change.py"
 
 _LONG = ("tests/unit/service/test_long_histories.py",)
+_SECRETS = ("tests/unit/adapters/test_llm_secrets.py",)
 _DRAIN = ("tests/unit/service/generations/test_drain_time.py",)
 
 
@@ -223,6 +224,34 @@ _RESTORED = (
 )
 
 _SURFACES = (
+    Mutation(
+        "LLM: a key that its server repeats is shown",
+        "adapters/llm_http.py",
+        "told = refusal.without(self._http.secrets())",
+        "told = refusal",
+        _SECRETS,
+    ),
+    Mutation(
+        "LLM: its address is shown",
+        "adapters/http_client.py",
+        'raise ConnectionError(f"{self.label} gave no reply ({reason})") from error',
+        'raise ConnectionError(f"{self.label} at {self.place} gave no reply ({reason})") from error',
+        _SECRETS,
+    ),
+    Mutation(
+        "exports: they go on in any file in their place",
+        "cli/private_files.py",
+        "if stat.S_ISREG(found.st_mode) and private and found.st_nlink == 1:",
+        "if True:",
+        ("tests/unit/cli/test_transfer.py", "-k", "another_user"),
+    ),
+    Mutation(
+        "exports: they follow links in their place",
+        "cli/private_files.py",
+        "os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK",
+        "os.O_RDWR | os.O_NONBLOCK",
+        ("tests/unit/cli/test_transfer.py", "-k", "another_user"),
+    ),
     Mutation(
         "keys: a rotation beside a revocation gives a key",
         "service/access/keys.py",

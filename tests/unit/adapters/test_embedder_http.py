@@ -184,7 +184,7 @@ def test_a_refusal_is_not_retried_names_the_setting_and_quotes_no_text(
         embedder(server, api_key="secret key").embed(["my secret text"], QUERY)
     # Where other fields or another text might be taken, they are tried: without the fields, then the control text.
     assert len(server.requests) == {400: 3, 422: 3, 413: 2}.get(status, 1)
-    assert raised.value.message.startswith("the embedder at 127.0.0.1:")
+    assert raised.value.message.startswith("the embedder ")
     assert advice in raised.value.message
     assert "secret" not in raised.value.message
     assert raised.value.retry_after is None
@@ -237,7 +237,7 @@ def test_lone_surrogates_do_not_stop_an_embedding() -> None:
 def test_no_server_is_an_embedder_error_without_the_urls_credentials() -> None:
     with serve(openai) as server:
         url = server.url.replace("http://", "http://name:password@")
-    with pytest.raises(EmbedderError, match=r"embedder at 127\.0\.0\.1") as raised:
+    with pytest.raises(EmbedderError, match="embedder gave no reply") as raised:
         HttpEmbedder(url, model="m", clock=FakeClock()).ping()
     assert "password" not in raised.value.message
 

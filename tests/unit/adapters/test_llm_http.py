@@ -174,7 +174,7 @@ def test_a_refusal_is_not_retried_names_the_setting_and_never_quotes_the_prompt(
     with serve(in_turn(refusal)) as server, pytest.raises(kind) as raised:
         llm(server, api_key="secret key").complete(ASKED, deadline_s=5)
     assert len(server.requests) == 1
-    assert raised.value.message.startswith("the LLM at 127.0.0.1:")
+    assert raised.value.message.startswith("the LLM ")
     code = "" if status == 204 else " (c_1)"
     assert raised.value.message.endswith(f"answered with status {status}{code}: {advice}") or status == 413
     assert advice in raised.value.message

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sqlite3
+import stat
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import import_file, import_verify
 from forgetless.cli.__main__ import FAILED, OK, main
+from forgetless.cli.private_files import continued_file
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
 from forgetless.service.transfer import import_check
@@ -126,8 +128,38 @@ def test_an_export_of_another_tenant_does_not_go_on_there(here: Place, tmp_path:
     file.with_name("file.jsonl.part").write_text("old")
     note = {"job": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01", "from": "acme"}
     file.with_name("file.jsonl.progress").write_text(json.dumps(note))
+    for name in ("file.jsonl.part", "file.jsonl.progress"):
+        file.with_name(name).chmod(0o600)
     assert here.run("export", "--out", str(file)) == OK
     assert len(file.read_bytes().splitlines()) == 4
+
+
+@pytest.mark.parametrize("about", [(), ("--user", "ana")], ids=["tenant", "person"])
+@pytest.mark.parametrize("planted", ["readable", "link", "hard link", "pipe"])
+def test_what_another_user_put_in_the_place_of_an_export_is_not_written_to(
+    here: Place, tmp_path: Path, planted: str, about: tuple[str, ...]
+) -> None:
+    here.remember(2)
+    file, theirs = tmp_path / "file.jsonl", tmp_path / "theirs"
+    theirs.write_text("theirs")
+    theirs.chmod(0o600)
+    for end in (".part", ".progress", ".progress.new"):
+        place = file.with_name(file.name + end)
+        if planted == "readable":
+            place.write_text("theirs")
+            place.chmod(0o666)
+        elif planted == "link":
+            place.symlink_to(theirs)
+        elif planted == "hard link":
+            place.hardlink_to(theirs)
+        else:
+            os.mkfifo(place, 0o600)
+        assert continued_file(place) is None
+    assert here.run("export", "--out", str(file), *about) == OK
+    found = file.lstat()
+    assert (stat.S_ISREG(found.st_mode), stat.S_IMODE(found.st_mode), found.st_nlink) == (True, 0o600, 1)
+    assert b"forgetless" in file.read_bytes()
+    assert theirs.read_text() == "theirs"
 
 
 ITEM = {"id": "7f0c1d5e-1111-4222-8333-944445555666", "memory": "Likes tea", "user_id": "ana"}

@@ -93,7 +93,7 @@ class HttpEmbedder:
             refusal = call.refusal or refusal
         if missing := vectors.count(None):
             status = f" (status {refusal.status})" if refusal is not None else ""
-            message = f"the embedder at {self._http.place} has no vector for {missing} of {len(texts)} texts{status}"
+            message = f"the embedder has no vector for {missing} of {len(texts)} texts{status}"
             raise EmbedderTextError(f"{message}, although it takes others", vectors)
         return [vector for vector in vectors if vector is not None]
 
@@ -172,7 +172,7 @@ class HttpEmbedder:
 
     def _error(self, reply: Reply) -> DependencyError:
         # The message leaves out the body, because servers quote the input in it.
-        message = f"the embedder at {self._http.place} answered with status {reply.status}"
+        message = f"the embedder answered with status {reply.status}"
         if reply.retryable:
             return EmbedderError(message, retry_after=reply.retry_after or 2)
         if reply.status in {401, 403}:
@@ -184,7 +184,7 @@ class HttpEmbedder:
         return ProviderRequestError(f"{message}: {_advice(reply.status)}", status=reply.status, of_any_input=True)
 
     def _nonsense(self, what: str) -> EmbedderReplyError:
-        return EmbedderReplyError(f"the reply of the embedder at {self._http.place} {what}")
+        return EmbedderReplyError(f"the reply of the embedder {what}")
 
 
 def _advice(status: int) -> str:

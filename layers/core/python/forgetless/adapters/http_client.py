@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import email.utils
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 import httpcore
 import orjson
@@ -26,6 +28,8 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.trace import current_trace
 
 __all__ = ["JsonClient", "Reply"]
+
+_logger = logging.getLogger(__name__)
 
 #: Seconds to wait for a TCP or TLS handshake, so that a dead host is noticed early enough for another try.
 CONNECT_TIMEOUT_S = 3.0
@@ -98,7 +102,7 @@ class JsonClient:
 
     @property
     def place(self) -> str:
-        """Host and port, for error messages. The URL itself may contain credentials."""
+        """Host and port, for logs. The URL itself may contain credentials."""
         return self._base.place
 
     @property
@@ -136,6 +140,11 @@ class JsonClient:
             return outcome
         raise outcome
 
+    def secrets(self) -> list[str]:
+        """What is sent to the server and nobody else may see: keys, user and password, and the values of headers."""
+        given = [*self._key().values(), *self.extra().values(), shown(self.api_key), *self._base.secrets]
+        return [one for one in given if one]
+
     def close(self) -> None:
         """Close the connections to this host."""
         close_pool(self._base.origin)
@@ -161,15 +170,23 @@ class JsonClient:
                     extensions={"timeout": timeouts},
                 ) as response,
             ):
+                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    self._log(f"status {response.status}")
                 return Reply(response.status, _read(response.iter_stream()), _retry_after(response.headers))
         except (httpcore.ReadTimeout, httpcore.WriteTimeout, httpcore.PoolTimeout) as error:
             raise self._late() from error
         except _BROKEN as error:
             reason = type(error).__name__
-            raise ConnectionError(f"{self.label} at {self.place} gave no reply ({reason})") from error
+            self._log(reason)
+            raise ConnectionError(f"{self.label} gave no reply ({reason})") from error
 
     def _late(self) -> TimeoutError:
-        return TimeoutError(f"{self.label} at {self.place} did not answer in time")
+        self._log("too late")
+        return TimeoutError(f"{self.label} did not answer in time")
+
+    def _log(self, what: str) -> None:
+        """Tell the operator where it was. Errors do not say it, because every key receives them."""
+        _logger.warning("%s at %s failed: %s", self.label, self.place, what)
 
     def _target(self, path: str) -> httpcore.URL:
         origin = self._base.origin
@@ -200,13 +217,17 @@ class JsonClient:
 
 
 class _Base(NamedTuple):
-    """The parts of a base URL; `credentials` is the header value for its user and password."""
+    """The parts of a base URL; `credentials` is the header value for its user and password.
+
+    `secrets` are these alone, and the values in the query, which is where some servers want their key.
+    """
 
     origin: Origin
     place: str
     path: str
     query: str
     credentials: str
+    secrets: tuple[str, ...]
 
 
 def _read_base(url: str) -> _Base:
@@ -222,6 +243,10 @@ def _read_base(url: str) -> _Base:
         quote(parts.path.rstrip("/"), safe=_QUOTED),
         "?" + quote(parts.query, safe=_QUOTED) if parts.query else "",
         _basic(parts),
+        (
+            *(unquote(one) for one in (parts.username, parts.password) if one),
+            *(value for _, value in parse_qsl(parts.query)),
+        ),
     )
 
 

@@ -122,7 +122,7 @@ class HttpLlm:
         return _with_status(reply)
 
     def _completion(self, reply: Reply, asked: Mapping[str, Any]) -> Completion:
-        where = f"the LLM at {self._http.place}"
+        where = "the LLM"
         try:
             body = reply.json()
             choice = body["choices"][0]
@@ -149,8 +149,9 @@ class HttpLlm:
     def _refused(self, reply: Reply, asked: Mapping[str, Any]) -> DependencyError:
         # The body of the reply is not shown as it is, because servers quote the prompt in it.
         refusal = read_refusal(reply)
+        told = refusal.without(self._http.secrets())
         code = refusal.code
-        message = f"the LLM at {self._http.place} answered with status {reply.status}" + (f" ({code})" if code else "")
+        message = f"the LLM answered with status {reply.status}" + (f" ({told.code})" if told.code else "")
         if refusal.too_long:
             advice = "send fewer or shorter messages, or name a model that takes more in FORGETLESS_LLM_MODEL"
             return LlmContextError(f"{message}: {advice}", status=reply.status)
@@ -159,7 +160,7 @@ class HttpLlm:
         if (reply.status in {401, 403} and not refusal.filtered) or code == "invalid_api_key":
             setting = "the user and password in OPENAI_BASE_URL" if self._http.has_credentials else "OPENAI_API_KEY"
             return ProviderAuthError(f"{message}: check {setting}")
-        if reason := refusal.shown(message["content"] for message in asked["messages"]):
+        if reason := told.shown(message["content"] for message in asked["messages"]):
             message += f', "{reason}"'
         if refusal.filtered:
             # As 400, because a 403 of a filter says nothing about the key: the next text may be answered.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,13 +52,18 @@ _SAYS_FILTERED = re.compile(
     r"(?:input|prompt|content|messages?|request|text) (?:was|were|is|has been|have been) flagged|moderation"
     r"|content[ _](?:filter|management|policy)"
 )
+#: A secret of so few characters is looked for as a whole word.
+_SHORT_CHARS = 5
 #: So much of a reason is looked at.
 _REASON_CHARS = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a server refused a request. `reason` may quote the prompt; `code` never does. Both may be empty."""
+    """Why a server refused a request. `reason` may quote the prompt; `code` never does. Both may be empty.
+
+    A server may also repeat what it was sent as a key, whole or shortened. `without` takes that out of both.
+    """
 
     status: int
     code: str
@@ -76,6 +81,24 @@ class Refusal:
         """Whether a filter refused what this text says, so that another text may be answered."""
         words = bool(_SAYS_FILTERED.search(self.reason.lower()))
         return self.code == "content_filter" or (self.status in _FILTERS and words)
+
+    def without(self, secrets: Iterable[str]) -> Refusal:
+        """The refusal without these secrets, and without any word that is a part of one and no word of an error."""
+        folded = sorted({secret.casefold() for secret in secrets}, key=len, reverse=True)
+
+        def is_part(word: str) -> bool:
+            word = word.casefold()
+            return len(word) > 2 and word not in _COMMON and any(word in secret for secret in folded)
+
+        reason = self.reason
+        for secret in folded:
+            # A short one, such as the name of a user, may be a part of other words.
+            whole = re.escape(secret) if len(secret) > _SHORT_CHARS else rf"(?<!\w){re.escape(secret)}(?!\w)"
+            reason = re.sub(whole, "…", reason, flags=re.IGNORECASE)
+        reason = _WORD.sub(lambda word: "…" if is_part(word.group()) else word.group(), reason)
+        code = self.code.casefold()
+        quoted = is_part(code) or any(len(secret) > _SHORT_CHARS and secret in code for secret in folded)
+        return replace(self, reason=reason, code="" if quoted else self.code)
 
     def shown(self, prompt: Iterable[str]) -> str:
         """The reason without the words that it may have taken from the prompt; empty if little else is in it."""

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from forgetless.cli.private_files import new_private_file
 from forgetless.domain.erasure_log import LoggedRestore, dump_header, dump_line, erased_since, tenant_digest
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.composition import build_erasure_log
@@ -41,7 +42,8 @@ def _erasures(settings: Settings, options: argparse.Namespace) -> int:
     lines = [dump_header(key, tenant=True), *map(dump_line, restores), *map(dump_line, erased)]
     part = options.file.with_name(f"{options.file.name}.part")
     try:
-        part.write_text("".join(f"{line}\n" for line in lines))
+        with new_private_file(part) as out:
+            out.writelines(f"{line}\n".encode() for line in lines)
         os.replace(part, options.file)
     except OSError as error:
         raise InvalidRequestError(f"{options.file}: {error.strerror}") from None

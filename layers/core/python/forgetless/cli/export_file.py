@@ -9,13 +9,15 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from forgetless.cli.private_files import continued_file, new_private_file
 from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportPlace
 
-__all__ = ["ExportSource", "export_file", "private_file"]
+__all__ = ["ExportSource", "export_file"]
 
 
 class ExportSource(Protocol):
@@ -39,52 +41,54 @@ def export_file(
     `name` tells where the lines come from. An export that was begun elsewhere is not continued.
     """
     part, noted = path.with_name(path.name + ".part"), path.with_name(path.name + ".progress")
-    job_id = None if afresh or not part.exists() else _read_note(noted, name)
-    try:
-        place = None if job_id is None else source.begin(job_id)
-    except (ConflictError, NotFoundError):  # it was cancelled
-        place = None
-    if job_id is None or place is None or part.stat().st_size < place.bytes:
-        job_id = str(uuid.uuid4())
-        _write_note(noted, name, job_id)
-        place = source.begin(job_id)
-    try:
-        events = _write(source, part, job_id, place, tell)
-    except ConflictError:  # it cannot go on: the next command begins anew
-        noted.unlink(missing_ok=True)
-        raise
+    with ExitStack() as files:
+        out = None if afresh else continued_file(part)
+        if out is not None:
+            files.enter_context(out)
+        job_id = None if out is None else _read_note(noted, name)
+        try:
+            place = None if job_id is None else source.begin(job_id)
+        except (ConflictError, NotFoundError):  # it was cancelled
+            place = None
+        if out is None or job_id is None or place is None or os.fstat(out.fileno()).st_size < place.bytes:
+            out, job_id = files.enter_context(new_private_file(part)), str(uuid.uuid4())
+            _write_note(noted, name, job_id)
+            place = source.begin(job_id)
+        try:
+            events = _write(source, out, job_id, place, tell)
+        except ConflictError:  # it cannot go on: the next command begins anew
+            noted.unlink(missing_ok=True)
+            raise
     part.replace(path)
     noted.unlink(missing_ok=True)
     return events
 
 
 def _write(
-    source: ExportSource, part: Path, job_id: str, place: ExportPlace, tell: Callable[[int, int | None], None]
+    source: ExportSource, out: BinaryIO, job_id: str, place: ExportPlace, tell: Callable[[int, int | None], None]
 ) -> int:
     cursor, events, ended = place.cursor, place.events, place.ended
     tell(events, None)
-    with private_file(part) as out:
-        # Whatever a killed command wrote after the recorded place is fetched again.
-        out.truncate(place.bytes)
-        out.seek(place.bytes)
-        while not ended:
-            answer = source.fetch(job_id, cursor)
-            out.write(answer.lines)
-            out.flush()
-            os.fsync(out.fileno())
-            cursor, events, ended = answer.after.cursor, answer.after.events, answer.after.ended
-            tell(events, None)
+    # Whatever a killed command wrote after the recorded place is fetched again.
+    out.truncate(place.bytes)
+    out.seek(place.bytes)
+    while not ended:
+        answer = source.fetch(job_id, cursor)
+        out.write(answer.lines)
+        out.flush()
+        os.fsync(out.fileno())
+        cursor, events, ended = answer.after.cursor, answer.after.events, answer.after.ended
+        tell(events, None)
     return events
 
 
-def private_file(path: Path) -> BinaryIO:
-    """A file that is written or continued; other users of this machine must not read it."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-
-
 def _read_note(noted: Path, name: str) -> str | None:
+    held = continued_file(noted)
+    if held is None:
+        return None
     try:
-        note = json.loads(noted.read_text(encoding="utf-8"))
+        with held:
+            note = json.load(held)
         return str(uuid.UUID(note["job"])) if note["from"] == name else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -93,5 +97,6 @@ def _read_note(noted: Path, name: str) -> str | None:
 def _write_note(noted: Path, name: str, job_id: str) -> None:
     """Replace the note in one step, so that no half of one is ever read."""
     new = noted.with_name(noted.name + ".new")
-    new.write_text(json.dumps({"job": job_id, "from": name}), encoding="utf-8")
+    with new_private_file(new) as out:
+        out.write(json.dumps({"job": job_id, "from": name}).encode())
     new.replace(noted)

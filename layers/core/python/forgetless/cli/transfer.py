@@ -12,12 +12,13 @@ from typing import BinaryIO, Protocol
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.erasure_log_file import read_log
-from forgetless.cli.export_file import ExportSource, export_file, private_file
+from forgetless.cli.export_file import ExportSource, export_file
 from forgetless.cli.formats.history_db import HistoryDb
 from forgetless.cli.formats.notes import Notes
 from forgetless.cli.formats.recognise import EXPECTED
 from forgetless.cli.import_file import ImportTarget, SourceFile, import_file
 from forgetless.cli.import_verify import CheckTarget, comparison, verified_counts
+from forgetless.cli.private_files import new_private_file
 from forgetless.cli.progress import Tell, progress
 from forgetless.cli.service import RemoteExports, RemoteImports, Service, read_key
 from forgetless.cli.text import printable
@@ -135,8 +136,7 @@ def _export_person(settings: Settings, options: argparse.Namespace, ids: Mapping
             return OK
         part = path.with_name(f"{path.name}.part")
         try:
-            with private_file(part) as out:
-                out.truncate(0)
+            with new_private_file(part) as out:
                 _print(portions, tell, out)
                 os.fsync(out.fileno())
             part.replace(path)

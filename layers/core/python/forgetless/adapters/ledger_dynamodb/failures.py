@@ -84,7 +84,7 @@ def classify(error: Exception, table: str) -> Exception:
     if isinstance(error, ConnectionError | HTTPClientError):
         return RetryableError(f"the ledger's table {table} does not answer ({name})")
     # No credentials, no region or a wrong endpoint: waiting does not help.
-    return LedgerError(f"the ledger's table {table} cannot be accessed ({name}): {error}")
+    return LedgerError(f"the ledger's table {table} cannot be accessed ({name})")
 
 
 def _answered(response: Any, table: str) -> Exception:
