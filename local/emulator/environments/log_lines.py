@@ -18,6 +18,7 @@ class Report:
     memory_size: int
     memory_used: int
     init_duration: float | None = None
+    restore_duration: float | None = None
     waited: float | None = None
     status: str = "success"
 
@@ -42,6 +43,8 @@ def end_lines(report: Report, log_format: str) -> list[str]:
     ]
     if report.init_duration is not None:
         parts.append(f"Init Duration: {report.init_duration:.2f} ms")
+    if report.restore_duration is not None:
+        parts.append(f"Restore Duration: {report.restore_duration:.2f} ms")
     if report.waited is not None:
         parts.append(f"Waited For Environment: {report.waited:.2f} ms")
     if report.status != "success":
@@ -50,8 +53,8 @@ def end_lines(report: Report, log_format: str) -> list[str]:
 
 
 def billed(report: Report) -> int:
-    """Return what Lambda bills: duration and initialisation, rounded up to a millisecond."""
-    return math.ceil(report.duration + (report.init_duration or 0.0))
+    """Return what Lambda bills: duration and the start before it, rounded up to a millisecond."""
+    return math.ceil(report.duration + (report.init_duration or report.restore_duration or 0.0))
 
 
 def _json(report: Report) -> dict[str, object]:
@@ -63,6 +66,8 @@ def _json(report: Report) -> dict[str, object]:
     }
     if report.init_duration is not None:
         metrics["initDurationMs"] = round(report.init_duration, 3)
+    if report.restore_duration is not None:
+        metrics["restoreDurationMs"] = round(report.restore_duration, 3)
     if report.waited is not None:
         metrics["waitedForEnvironmentMs"] = round(report.waited, 3)
     return {"requestId": report.request_id, "metrics": metrics, "status": report.status}
