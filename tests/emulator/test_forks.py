@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from local.emulator.environments.fork_parent import _held
 from local.emulator.settings import Overrides
 from tests.emulator.conftest import HELLO
 from tests.emulator.fidelity import documented, own
@@ -209,6 +211,8 @@ REFUSED = {
     "threading.Thread(target=threading.Event().wait, name='beside', daemon=True).start()",
     "it holds an open socket": "import socket\nKEPT = socket.socket()",
     "it holds an open epoll, as event loops have": "import select\nKEPT = select.epoll()",
+    f"it holds the open file {__file__}": f"KEPT = open({__file__!r})",
+    "it holds an open pipe": "import os\nKEPT = os.pipe()",
     "it holds a connection of sqlite3": "import gc, sqlite3\nKEPT = sqlite3.connect(':memory:')\ngc.freeze()",
     "it holds a channel of gRPC": "import grpc\nKEPT = grpc.insecure_channel('127.0.0.1:1')",
     "it has started a process": "import subprocess\nKEPT = subprocess.Popen(['sleep', '60'], stdin=subprocess.DEVNULL)",
@@ -218,7 +222,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("why", "code"), REFUSED.items(), ids=list(REFUSED))
+@pytest.mark.parametrize(("why", "code"), REFUSED.items())
 @own("--fork")
 def test_what_must_not_be_forked_is_started_and_one_line_says_why(
     start: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], why: str, code: str
@@ -235,14 +239,14 @@ def test_what_must_not_be_forked_is_started_and_one_line_says_why(
 
 
 @own("--fork")
-def test_an_open_database_file_is_no_matter_of_who_opened_it(start: Any, tmp_path: Path) -> None:
-    # As a library would that does not use Python's module: only the descriptor is seen.
-    code = "import os, sqlite3\nPATH = os.path.join(os.path.dirname(__file__), 'file')\nmade = sqlite3.connect(PATH)\n"
-    code += "made.execute('CREATE TABLE IF NOT EXISTS t (c)')\nmade.close()\ndel made\nKEPT = open(PATH, 'rb')\n"
-    running = start(settings=FORK, code__app=f"{code}{CODE}")
-    answer = running.http.get("/").json()
-    assert answer["initialised_by"] == answer["pid"]
-    running.logged(f"it holds the SQLite database {tmp_path / 'code' / 'file'}")
+def test_the_file_of_another_librarys_connection_is_found_by_its_descriptor(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "file") as made:
+        made.execute("CREATE TABLE t (c)")
+    made.close()
+    with (tmp_path / "file").open("rb") as opened, (tmp_path / "text").open("w") as text, open(os.devnull) as null:
+        assert _held(opened.fileno()) == f"the SQLite database {tmp_path / 'file'}"
+        assert _held(text.fileno()) == f"the open file {tmp_path / 'text'}"
+        assert _held(null.fileno()) == ""
 
 
 @own("--fork")

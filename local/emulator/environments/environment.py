@@ -109,8 +109,9 @@ class Environment:
         self._process.watch(lambda lines: log.write_output(self._prefix, lines), self._on_exit, self._api.hung_up)
         if self._killed:
             self._process.kill()
-        limit = self.spec.timeout if self.suppressed else self._launch.init_limit
-        self._timer = self._loop.call_later(limit, self._on_init_limit)
+        if self.state is State.STARTING:  # A fork may have asked for its first event by now.
+            limit = self.spec.timeout if self.suppressed else self._launch.init_limit
+            self._timer = self._loop.call_later(limit, self._on_init_limit)
 
     async def _forked(self, own: dict[str, str]) -> Process | None:
         forks = self._launch.forks

@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import sys
 import threading
 from typing import Any
@@ -42,8 +43,12 @@ _OBJECTS = {
     ("grpc._channel", "Channel"): "a channel of gRPC",
     ("grpc.aio._channel", "Channel"): "a channel of gRPC",
 }
-#: What a link in /proc/self/fd begins with. Processes would take each other's data and events.
-_OPEN = {"socket:": "an open socket", "anon_inode:[eventpoll]": "an open epoll, as event loops have"}
+#: What a link in /proc/self/fd begins with.
+_OPEN = {
+    "socket:": "an open socket",
+    "pipe:": "an open pipe",
+    "anon_inode:[eventpoll]": "an open epoll, as event loops have",
+}
 # Loaded before any fork.
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -117,19 +122,21 @@ def why_not(channel: int) -> str:
 
 
 def _held(number: int) -> str:
-    """Return what an open descriptor is, if a fork would break it."""
+    """Return what an open descriptor is, if processes that share it would take each other's data or place in a file."""
     try:
-        path = os.readlink(f"/proc/self/fd/{number}")
+        path, mode = os.readlink(f"/proc/self/fd/{number}"), os.fstat(number).st_mode
     except OSError:  # It was that of the list of descriptors itself.
+        return ""
+    if stat.S_ISCHR(mode) or stat.S_ISDIR(mode):  # such as /dev/null
         return ""
     for begin, text in _OPEN.items():
         if path.startswith(begin):
             return text
-    try:  # SQLite forbids opening its file beside it, but not to read the descriptor that is there.
-        header = os.pread(number, len(_SQLITE_HEADER), 0)
-    except OSError:  # It is a pipe, or may only be written.
-        return ""
-    return f"the SQLite database {path}" if header == _SQLITE_HEADER else ""
+    with contextlib.suppress(OSError):  # It is no file, or may only be written.
+        # SQLite forbids that its file is opened beside it, but this reads what is open.
+        if os.pread(number, len(_SQLITE_HEADER), 0) == _SQLITE_HEADER:
+            return f"the SQLite database {path}"
+    return f"the open file {path}"
 
 
 def _forked(channel: socket.socket) -> dict[str, str]:

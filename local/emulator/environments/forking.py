@@ -144,8 +144,9 @@ class Parent:
         return True
 
     def _take(self, message: dict[str, Any]) -> None:
-        if not self.refusal.done():
-            self.refusal.set_result(message["refused"])
+        if "refused" in message:
+            if not self.refusal.done():
+                self.refusal.set_result(message["refused"])
             return
         number, order = message["number"], self._orders.get(message["number"])
         if "code" in message:
