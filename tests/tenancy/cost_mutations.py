@@ -12,6 +12,7 @@ __all__ = ["COSTS"]
 _QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing/test_change.py"
 
 _LONG = ("tests/unit/service/test_long_histories.py",)
+_DRAIN = ("tests/unit/service/generations/test_drain_time.py",)
 
 
 def _update(route: str, file: str, after: str, *, levels: int = 1) -> Mutation:
@@ -139,6 +140,20 @@ _TOKENS = (
 
 _BACKUP, _FILES = "tests/unit/cli/test_backup.py", "tests/unit/cli/formats/test_source_files.py"
 _WORK = (
+    Mutation(
+        "generations: all that is pending is brought before a switch, whatever it takes",
+        "service/generations/drain.py",
+        "live[start : start + PORTION], stopped) and stopped():",
+        "live[start : start + PORTION], stopped) and False:",
+        _DRAIN,
+    ),
+    Mutation(
+        "generations: all that a switch left is brought at once",
+        "service/generations/drain.py",
+        "if looked_at and stopped():",
+        "if False:",
+        _DRAIN,
+    ),
     Mutation(
         "adds: facts store any amount of metadata",
         "service/writing/portion_asks.py",

@@ -1,7 +1,8 @@
 """Removes the items of one tenant: a scan finds them by their partition keys, a page in each call.
 
 Lists name most of them, but not what is reached by its id alone: versions of deleted memories, records of requests and
-ends of pages. A page is removed without a transaction, because nothing new may be written to the tenant any more.
+ends of pages. A page has at most 1 MB, because DynamoDB ends it there whatever its limit is, so it takes little time
+however long the histories are. It is removed without a transaction, because nothing new may be written to the tenant.
 Whatever a late writer still writes, a later pass removes.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forgetless.domain.generations import Generation, Generations, Phase
 from forgetless.domain.memory import Memory
@@ -12,6 +12,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.generations.beside import OtherGenerations
 from forgetless.service.generations.opened import Openings
+from forgetless.service.history_portions import light_portions
 from forgetless.service.jobs.reindex import Refreshed
 from forgetless.service.writing.indexer import by_tenant
 
@@ -24,6 +25,8 @@ _PENDING = 2000
 _TENANTS = 1000
 #: Later than any memory rests that was refused.
 _RESTING_S = 7200.0
+#: In these, a write may have gone to the old generation alone, when the new one did not serve everywhere yet.
+_LATE_SERVING = frozenset({Phase.SETTLING, Phase.OLD, Phase.STALE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +68,36 @@ class Drain:
                     return Drained(brought, refused, ended=False)
         return Drained(brought, refused, ended=True)
 
-    def bring_pending(self, known: Generations) -> None:
+    def bring_pending(self, known: Generations, stopped: Callable[[], bool], *, after: str = "") -> str | None:
         """Bring what is pending and still in the serving generation, such as memories whose context was erased.
 
-        Sweep indexes them anew and so marks them as behind, but a switch may come before that.
+        Sweep indexes them anew and so marks them as behind, but a switch may come before that. It looks at the tenants
+        that come later than `after`, and returns the last one that it ended with when it was stopped before the end.
         """
-        assert known.other is not None
-        for tenant in self._ledger.pending_tenants(limit=_TENANTS):
+        for tenant in sorted(self._ledger.pending_tenants(limit=_TENANTS)):
+            if tenant <= after:
+                continue
             pending = self._ledger.unindexed(before=self._clock.now(), limit=_PENDING, tenant=tenant)
             live = [memory for memory in pending if memory.live]
             for start in range(0, len(live), PORTION):
-                self._bring_held(known, tenant, live[start : start + PORTION])
+                if self._bring_held(known, tenant, live[start : start + PORTION], stopped) and stopped():
+                    return after
+            after = tenant
+            if stopped():
+                return after
+        return None
 
-    def _bring_held(self, known: Generations, tenant: str, memories: Sequence[Memory]) -> None:
+    def _bring_held(
+        self, known: Generations, tenant: str, memories: Sequence[Memory], stopped: Callable[[], bool]
+    ) -> bool:
+        """Bring those that only the serving generation holds, in time; returns whether there are any."""
         assert known.other is not None
         keys = [(memory.id, memory.version) for memory in memories]
         lacking = self._held(known.serving, tenant, keys) - self._held(known.other, tenant, keys)
-        if lacking:
-            self._beside.bring(known.other, [one for one in memories if (one.id, one.version) in lacking])
+        brought = [one for one in memories if (one.id, one.version) in lacking]
+        if brought:
+            self._beside.bring(known.other, brought, in_time=lambda: not stopped())
+        return bool(brought)
 
     def _held(self, generation: Generation, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
         return self._openings.of(generation).index.held(tenant, keys)
@@ -102,15 +117,28 @@ class Drain:
         if known.other is None:  # nothing lacks them any more
             self._ledger.mark_caught_up(memories)
             return Refreshed()
-        if known.phase in {Phase.SETTLING, Phase.OLD, Phase.STALE}:
-            self._bring_serving(known, memories)
+        if known.phase not in _LATE_SERVING:
+            return self._beside.bring(known.other, memories, in_time=lambda: not stopped())
+        done, looked_at = Refreshed(), 0
+        # A portion is brought to both before the next one, so that it is no longer behind if the time ends then.
+        for portion in light_portions(memories):
+            if looked_at and stopped():
+                return replace(done, left=done.left + len(memories) - looked_at)
+            done += self._bring_both(known, portion, stopped)
+            looked_at += len(portion)
+        return done
+
+    def _bring_both(self, known: Generations, memories: Sequence[Memory], stopped: Callable[[], bool]) -> Refreshed:
+        assert known.other is not None
+        if left := self._bring_serving(known, memories, stopped):
+            return Refreshed(left=left)
         if known.phase is Phase.STALE:
             self._drop_outdated(known, memories)
             return Refreshed()
         return self._beside.bring(known.other, memories, in_time=lambda: not stopped())
 
-    def _bring_serving(self, known: Generations, memories: Sequence[Memory]) -> None:
-        """Bring to the serving generation what was written when it did not serve everywhere yet."""
+    def _bring_serving(self, known: Generations, memories: Sequence[Memory], stopped: Callable[[], bool]) -> int:
+        """Bring the serving generation what was written before it served everywhere; returns how many are left."""
         if known.phase is not Phase.SETTLING:
             live = by_tenant(memory for memory in memories if memory.live)
             keys = {tenant: [(one.id, one.version) for one in portion] for tenant, portion in live.items()}
@@ -118,8 +146,9 @@ class Drain:
             memories = [
                 one for tenant, some in live.items() for one in some if (one.id, one.version) not in held[tenant]
             ]
-        if memories:
-            self._beside.bring(known.serving, memories, serves=True)
+        if not memories:
+            return 0
+        return self._beside.bring(known.serving, memories, serves=True, in_time=lambda: not stopped()).left
 
     def _drop_outdated(self, known: Generations, memories: Sequence[Memory]) -> None:
         assert known.other is not None

@@ -140,11 +140,9 @@ class FillWork:
     def _decide(self, job: BulkJob, known: Generations, deadline: float) -> Progress:
         if not known.switching:
             return _ended(job)
-        drained = self._drain.run(known, self._stopped(job, deadline))
-        progress = replace(_at({"step": "bring"}, job), done=job.done + drained.brought)
-        if not drained.ended:
+        progress, ended = self._bring_rest(job, known, deadline)
+        if not ended:
             return progress
-        self._drain.bring_pending(known)
         if not known.forced and (refusal := self._refusal(known)):
             return self._refused(job, progress, refusal)
         self._enter(job, Phase.READY, Phase.JOINING)
@@ -157,16 +155,26 @@ class FillWork:
             return _ended(job)
         if (wait_s := KNOWN_S - known.seconds(now)) > 0:
             return _at({"step": "bring"}, job, wait_s=wait_s)
-        drained = self._drain.run(known, self._stopped(job, deadline))
-        progress = replace(_at({"step": "bring"}, job), done=job.done + drained.brought)
-        if not drained.ended:
+        progress, ended = self._bring_rest(job, known, deadline)
+        if not ended:
             return progress
-        self._drain.bring_pending(known)
         if not known.forced and (refusal := self._rows_refusal(known)):
             return self._refused(job, progress, refusal)
         now = self._clock.now()
         self._record.change(lambda held: held.switched(now) if _is_at(held, job, Phase.JOINING) else None)
         return replace(progress, wait_s=KNOWN_S + _REQUEST_S)
+
+    def _bring_rest(self, job: BulkJob, known: Generations, deadline: float) -> tuple[Progress, bool]:
+        """Bring what is behind and then what is pending; whether nothing of that was left."""
+        stopped = self._stopped(job, deadline)
+        after = str((job.cursor or {}).get("pending", ""))
+        drained = self._drain.run(known, stopped)
+        progress = replace(_at({"step": "bring", "pending": after}, job), done=job.done + drained.brought)
+        if not drained.ended:
+            return progress, False
+        place = self._drain.bring_pending(known, stopped, after=after)
+        cursor = {"step": "bring"} if place is None else {"step": "bring", "pending": place}
+        return replace(progress, cursor=cursor), place is None
 
     def _settle(self, job: BulkJob, known: Generations, deadline: float) -> Progress:
         if (wait_s := KNOWN_S + _REQUEST_S - known.seconds(self._clock.now())) > 0:
