@@ -94,6 +94,16 @@ def test_forked_environments_share_an_initialisation_and_nothing_that_must_diffe
     assert "Init Duration:" not in "".join(line for line in log.splitlines() if "REPORT RequestId" in line)
 
 
+@documented("Lambda: telemetry-schema-reference")
+def test_what_precedes_the_first_invocation_is_a_line_of_json_too(start: Any) -> None:
+    template = HELLO.replace("Timeout: 60", "Timeout: 60\n      LoggingConfig: {LogFormat: JSON}")
+    running = start(template, FORK, code__app="def handler(event, context): return 1")
+    running.http.get("/")
+    lines = [json.loads(line.split(" ", 2)[2]) for line in running.logged("platform.report").splitlines()]
+    assert [line["type"] for line in lines] == ["platform.initReport", "platform.start", "platform.report"]
+    assert "restoreDurationMs" in lines[-1]["record"]["metrics"]
+
+
 @own("--fork")
 def test_numpy_draws_other_numbers_in_each_forked_environment(start: Any, tmp_path: Path) -> None:
     pytest.importorskip("numpy")

@@ -15,7 +15,7 @@ from typing import Protocol
 import orjson
 
 from local.emulator.environments.forking import Forks, stream_of
-from local.emulator.environments.log_lines import Report, end_lines, start_line
+from local.emulator.environments.log_lines import Beginning, Report, begin_line, end_lines, start_line
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.packages import BOOT, import_hint
 from local.emulator.environments.process import Process
@@ -182,7 +182,7 @@ class Environment:
         """Take the error that ended the initialisation, or of a hook after a restore."""
         self.state = after(self.state, Event.INIT_ERROR)
         self._stop_timer()
-        self._log(f"{self._start_text()}\tStatus: error\tError Type: {kind}")
+        self._log_beginning("error", kind)
         self._init_failed(InvokeResult(body, error=kind or "Unhandled"))
 
     def on_hangup(self, *, unread: bool) -> None:
@@ -255,7 +255,7 @@ class Environment:
         self._launch.terminal.failed(self.spec.name, result.payload)
 
     def _on_init_limit(self) -> None:
-        self._log(f"{self._start_text()}\tStatus: timeout")
+        self._log_beginning("timeout")
         self._launch.log.flush()
         self._owner.init_too_slow(self)
         self.kill()
@@ -317,11 +317,9 @@ class Environment:
     def _log(self, line: str) -> None:
         self._launch.log.write(self._prefix, line)
 
-    def _start_text(self) -> str:
-        age = (perf_counter() - self._began) * 1000
-        if self.restored:
-            return f"RESTORE_REPORT Restore Duration: {age:.2f} ms"
-        return f"INIT_REPORT Init Duration: {age:.2f} ms\tPhase: init"
+    def _log_beginning(self, status: str, error: str = "") -> None:
+        beginning = Beginning((perf_counter() - self._began) * 1000, self.restored, status, error)
+        self._log(begin_line(beginning, self.spec.log_format))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from local.emulator.environments.log_lines import Beginning, begin_line
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.packages import PARENT_BOOT
 from local.emulator.environments.process import Process
@@ -83,7 +84,7 @@ class Parent:
 
         def initialised(refusal: asyncio.Future[str]) -> None:
             if not refusal.result():
-                log.write(prefix, f"INIT_REPORT Init Duration: {(perf_counter() - began) * 1000:.2f} ms\tPhase: init")
+                log.write(prefix, begin_line(Beginning((perf_counter() - began) * 1000), spec.log_format))
 
         parent.refusal.add_done_callback(initialised)
         process.watch(lambda lines: log.write_output(prefix, lines), parent._on_exit, _nothing)

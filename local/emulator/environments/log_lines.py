@@ -23,6 +23,30 @@ class Report:
     status: str = "success"
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How an initialisation or a restore ended, after so many milliseconds; `status` is success, timeout or error."""
+
+    duration: float
+    restored: bool = False
+    status: str = "success"
+    error: str = ""
+
+
+def begin_line(beginning: Beginning, log_format: str) -> str:
+    """Return the line about the time before the first invocation."""
+    one = beginning
+    if log_format == "JSON":
+        record: dict[str, object] = {"status": one.status, "metrics": {"durationMs": round(one.duration, 3)}}
+        record |= {"errorType": one.error} if one.error else {}
+        return _record("platform.restoreReport" if one.restored else "platform.initReport", record)
+    kind, phase = ("Restore", []) if one.restored else ("Init", ["Phase: init"])
+    parts = [f"{kind.upper()}_REPORT {kind} Duration: {one.duration:.2f} ms", *phase]
+    parts += [] if one.status == "success" else [f"Status: {one.status}"]
+    parts += [f"Error Type: {one.error}"] if one.error else []
+    return "\t".join(parts)
+
+
 def start_line(request_id: str, log_format: str) -> str:
     """Return the line that opens an invocation."""
     if log_format == "JSON":
