@@ -52,7 +52,8 @@ class Functions:
             return UnavailableFunction(spec)
         ready = with_folders(spec, self._settings.state / "code")
         variables = function_variables(spec, self._place, settings.overrides.of(spec.name), self._around)
-        forks = Forks(ready, variables, self._log, self._terminal.say, init_limit=settings.init_limit)
+        limit = max(settings.snapshot_limit, spec.timeout)
+        forks = Forks(ready, variables, self._log, self._terminal.say, limit=limit)
         launch = Launch(
             spec=ready,
             variables=variables,

@@ -190,10 +190,10 @@ class Forks:
         log: FunctionLog,
         say: Callable[[str], None],
         *,
-        init_limit: float,
+        limit: float,
     ) -> None:
         self._spec, self._variables, self._log, self._say = spec, variables, log, say
-        self._init_limit = init_limit
+        self._limit = limit
         #: What initialises, or has initialised, for the next environments; its result is None if it must not fork.
         self._next: asyncio.Task[Parent | None] | None = None
         self._parents: list[Parent] = []
@@ -255,8 +255,8 @@ class Forks:
             self._refused(str(error))
             return None
         self._parents = [*(one for one in self._parents if one.alive), parent]
-        await asyncio.wait([parent.refusal], timeout=self._init_limit)
-        slow = f"its initialisation takes more than {self._init_limit:g} seconds"
+        await asyncio.wait([parent.refusal], timeout=self._limit)
+        slow = f"its initialisation takes more than {self._limit:g} seconds"
         refusal = parent.refusal.result() if parent.refusal.done() else slow
         if not refusal:
             return parent
