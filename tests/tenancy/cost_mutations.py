@@ -13,6 +13,7 @@ _QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing
 
 _LONG = ("tests/unit/service/test_long_histories.py",)
 _SECRETS = ("tests/unit/adapters/test_llm_secrets.py",)
+_TRIALS = ("tests/unit/service/test_llm_trials.py",)
 _DRAIN = ("tests/unit/service/generations/test_drain_time.py",)
 
 
@@ -142,6 +143,20 @@ _TOKENS = (
 _SCHEMA = "tests/contract/ledger/test_schema_difference.py"
 _BACKUP, _FILES = "tests/unit/cli/test_backup.py", "tests/unit/cli/formats/test_source_files.py"
 _WORK = (
+    Mutation(
+        "LLM: one tenant's faults hold up all",
+        "service/llm_trials.py",
+        "held = self._ledger.document(job.tenant, _KIND, _ID)\n        fault, now",
+        'held = self._ledger.document("", _KIND, _ID)\n        fault, now',
+        _TRIALS,
+    ),
+    Mutation(
+        "LLM: one add's fault holds up its tenant",
+        "service/llm_trials.py",
+        "if len(_failed_adds(held)) < _SHARED_BY:",
+        "if False:",
+        _TRIALS,
+    ),
     Mutation(
         "generations: all that is pending is brought before a switch, whatever it takes",
         "service/generations/drain.py",

@@ -182,6 +182,15 @@ def test_a_refusal_is_not_retried_names_the_setting_and_never_quotes_the_prompt(
     assert raised.value.retry_after is None
 
 
+def test_half_of_a_pair_in_the_body_becomes_a_question_mark() -> None:
+    body = b'{"choices": [{"message": {"content": "likes \\ud83d and \\ud83d\\ude00"}, "finish_reason": "stop"}]}'
+    with serve(in_turn(Answer(200, body))) as server:
+        assert llm(server).complete(ASKED, deadline_s=5).text == "likes ? and \U0001f600"
+    for wrong in (b'{"choices": "\\ud83d"', b"[" * 100_000 + b'"\\ud83d"'):
+        with serve(in_turn(Answer(200, wrong))) as server, pytest.raises(LlmReplyError):
+            llm(server).complete(ASKED, deadline_s=5)
+
+
 @pytest.mark.parametrize(
     ("reason", "shown"),
     [

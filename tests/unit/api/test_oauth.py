@@ -222,11 +222,15 @@ def test_a_refresh_token_works_once_but_a_lost_answer_can_be_asked_for_again(hos
     assert host.refresh(fourth).json()["error"] == "invalid_grant"
 
 
-def test_a_grant_ends_when_it_is_revoked_or_not_used(host: Host) -> None:
-    revoked = host.exchange(host.code()).json()["refresh_token"]
-    body = {"client_id": host.client_id, "token": revoked, "token_type_hint": "refresh_token"}
+@pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
+def test_a_grant_ends_when_either_of_its_tokens_is_revoked(host: Host, kind: str) -> None:
+    tokens = host.exchange(host.code()).json()
+    body = {"client_id": host.client_id, "token": tokens[kind]}
     assert host.http.post("/oauth/revoke", data=body).status_code == 200
-    assert host.refresh(revoked).json()["error"] == "invalid_grant"
+    assert host.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_a_grant_ends_when_it_is_not_used(host: Host) -> None:
     unused = host.exchange(host.code()).json()["refresh_token"]
     host.api.world.clock.advance(31 * 86_400)
     assert host.refresh(unused).json()["error"] == "invalid_grant"

@@ -1,4 +1,4 @@
-"""LlmState: what is noted of the LLM's calls, by how many writes, and who may call it while it fails."""
+"""LlmState: what is noted of the LLM's calls, by how many writes, and what is told of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from forgetless.domain.errors import (
     ProviderAuthError,
     ProviderRequestError,
 )
+from forgetless.domain.llm_faults import hold_s
 from forgetless.ports.llm import ChatMessage
-from forgetless.service.llm_state import LlmState, WatchedLlm, hold_s
+from forgetless.service.llm_state import LlmState, WatchedLlm
+from forgetless.service.llm_trials import LlmTrials
 from tests.fakes.clock import FakeClock
 from tests.fakes.counting_ledger import CountingLedger
 from tests.fakes.llm import FakeLlm
@@ -33,6 +35,7 @@ class Place:
         self.ledger = CountingLedger(SqliteLedger(folder / "ledger.db"))
         self.error: Exception | None = None
         self.states = [LlmState(ledger=self.ledger, clock=self.clock) for _ in range(3)]
+        self.trials = LlmTrials(ledger=self.ledger, clock=self.clock)
 
     def call(self, process: int = 0, *, deadline_s: float = 60.0) -> None:
         def reply(_messages: object) -> str:
@@ -40,7 +43,7 @@ class Place:
                 raise self.error
             return "{}"
 
-        WatchedLlm(FakeLlm(reply), self.states[process]).complete(SAID, deadline_s=deadline_s)
+        WatchedLlm(FakeLlm(reply), self.states[process], self.trials).complete(SAID, deadline_s=deadline_s)
 
     def fail(self, error: Exception, process: int = 0) -> None:
         self.error = error
@@ -89,28 +92,10 @@ def test_a_call_that_had_little_time_says_nothing(place: Place) -> None:
     assert place.states[0].fault() is not None
 
 
-def test_one_process_at_a_time_tries_while_it_fails(place: Place) -> None:
-    place.fail(LlmUnavailableError("down"))
-    assert all(state.may_try() for state in place.states), "not yet"
-    place.clock.advance(6)
-    assert [state.may_try() is None for state in place.states] == [True, False, False]
-    place.call(0)
-    assert [state.may_try() is None for state in place.states] == [True, True, True]
-
-
-def test_who_tries_and_dies_is_followed_by_another(place: Place) -> None:
-    place.fail(LlmUnavailableError("down"))
-    place.clock.advance(6)
-    assert place.states[0].may_try() is None
-    place.clock.advance(91)
-    assert place.states[1].may_try() is None
-
-
 def test_while_it_works_notes_and_looks_are_rare(place: Place) -> None:
     place.call()
     before = place.ledger.calls.total()
     for _ in range(100):
-        assert place.states[0].may_try() is None
         place.call()
     assert place.ledger.calls.total() == before
     place.clock.advance(11)

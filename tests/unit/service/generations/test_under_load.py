@@ -1,4 +1,4 @@
-"""A model is changed, and back, while processes search, write, change, delete and erase: nothing fails or is lost."""
+"""A model is changed, and changed back, while processes search, write, delete and erase: nothing fails or is lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from forgetless.domain.generations import Phase
 from forgetless.domain.scope import Scope
-from forgetless.service.writing.change import UpdateRequest
 from tests.fakes.clock import FakeClock
 from tests.unit.service.generations.place import ANNA, NEW, OLD, Place, find, known, say, upkeep, work
 
@@ -43,7 +42,7 @@ class _Load:
                 self.failed.set()
 
     def keep(self, seed: int) -> None:
-        """Write, change, and look for it in another process at once; delete some."""
+        """Write, and look for it in another process at once; delete some."""
         # A scope of its own: a deletion takes words from the context of what is said next, and then sweep indexes that.
         rng, number, scope = random.Random(seed), 0, Scope("acme", user_id=f"client {seed}")
         while not self.stopped.is_set():
@@ -53,23 +52,12 @@ class _Load:
             [id_] = say(rng.choice(self.processes), text, scope=scope)
             assert text in find(rng.choice(self.processes), text, scope=scope, top_k=10), f"{text} was acknowledged"
             self.searches += 1
-            text = self._changed(id_, text, rng, scope)
             if number % 3:
                 self.kept.append(text)
                 continue
             rng.choice(self.processes)().changes.delete("acme", id_)
             assert text not in find(rng.choice(self.processes), text, scope=scope)
             self.gone.append(text)
-
-    def _changed(self, id_: str, text: str, rng: random.Random, scope: Scope) -> str:
-        """Change a memory twice, and look for the new text and the one before in another process at once."""
-        for turn in range(2):
-            before, text = text, f"t{turn}{text}"
-            rng.choice(self.processes)().changes.update(UpdateRequest("acme", id_, text=text))
-            found = find(rng.choice(self.processes), text, scope=scope, top_k=10)
-            assert text in found, f"{text} was acknowledged"
-            assert before not in found
-        return text
 
     def erase(self, seed: int) -> None:
         """Write for a user, and erase everything of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -18,12 +19,12 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S, MOST_ATTEMPTS, MOST_DELIVERIES
+from forgetless.domain.llm_faults import LONGEST_HOLD_S, SHORTEST_HOLD_S
 from forgetless.domain.retention import DAY_S
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import seconds_between
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.jobs.ingest import JobHeldError
-from forgetless.service.llm_state import LONGEST_HOLD_S, SHORTEST_HOLD_S
 from forgetless.service.requests import UpdateRequest
 from tests.unit.service.world import ALICE, World, facts, newest
 
@@ -137,7 +138,7 @@ def test_what_the_llm_asks_for_is_waited(new_world: NewWorld) -> None:
     assert seconds_between(world.clock.now(), held(world).next_try_at or "") == pytest.approx(77 + 5, abs=0.1)
 
 
-def test_one_job_tries_the_llm_for_all(new_world: NewWorld) -> None:
+def test_when_several_adds_have_failed_one_at_a_time_tries_the_llm(new_world: NewWorld) -> None:
     world = new_world(replying(ProviderAuthError("status 401")))
     for user in range(20):
         world.say("I like tea", infer=True, queued=True, scope=Scope("default", user_id=f"user {user}"))
@@ -145,17 +146,42 @@ def test_one_job_tries_the_llm_for_all(new_world: NewWorld) -> None:
         with pytest.raises(JobHeldError):
             deliver(world)
     assert world.llm is not None
-    assert len(world.llm.calls) == 1
+    assert len(world.llm.calls) == 3
     jobs = world.ledger.jobs("default", limit=99)[0]
-    assert {job.error for job in jobs} == {"provider_auth_failed: status 401"}
+    others = "provider_unavailable: the LLM has failed for several adds, so they try one after the other"
+    assert Counter(job.error for job in jobs) == {"provider_auth_failed: status 401": 3, others: 17}
     world.clock.advance(FIRST_WAIT_S + 1)
     for _ in range(20):
         with pytest.raises(JobHeldError):
             deliver(world)
-    assert len(world.llm.calls) == 2
+    assert len(world.llm.calls) == 4
     world.llm.replies(facts("They like tea"))
     work_off(world, LONGEST_HOLD_S)
     assert {job.state for job in world.ledger.jobs("default", limit=99)[0]} == {JobState.SUCCEEDED}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ProviderAuthError("403"), LlmUnavailableError("500", status=500), LlmUnavailableError("429", retry_after=3600)],
+    ids=["403", "500", "429"],
+)
+def test_texts_that_the_llm_fails_on_hold_up_no_other_tenant(new_world: NewWorld, error: Exception) -> None:
+    def reply(messages: Sequence[ChatMessage]) -> str:
+        if "poison" in messages[-1].content:
+            raise error
+        return facts("They like tea")
+
+    world = new_world(reply)
+    for user in range(8):
+        world.say("poison", infer=True, queued=True, scope=Scope("acme", user_id=f"user {user}"))
+    for _ in range(8):
+        with pytest.raises(JobHeldError):
+            deliver(world)
+    job = world.say("I like tea", infer=True, queued=True, scope=Scope("beta", user_id="bea")).job
+    assert deliver(world)
+    done = world.ledger.job("beta", job.id)
+    assert done is not None
+    assert done.state is JobState.SUCCEEDED
 
 
 def test_adds_of_one_user_keep_their_order_while_they_are_held(new_world: NewWorld) -> None:

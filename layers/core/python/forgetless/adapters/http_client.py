@@ -10,6 +10,7 @@ import email.utils
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ _BROKEN = (
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
 )
+#: Where a surrogate may be alone.
+_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 #: Characters that are not quoted in a path or query; "%" is among them, so that quoted text is not quoted again.
 _QUOTED = "%/-._~!$&'()*+,;=:@?"
 
@@ -72,8 +75,19 @@ class Reply:
         return self.status in _PASSING or (self.status >= 500 and self.status not in _LASTING)
 
     def json(self) -> Any:
-        """The value of the JSON body; raises ValueError when the body is not JSON."""
-        return orjson.loads(self.body)
+        """The value of the JSON body; raises ValueError when the body is not JSON.
+
+        Half of a surrogate pair, which models write when an emoji is cut, becomes a question mark.
+        """
+        try:
+            return orjson.loads(self.body)
+        except ValueError:
+            if not _HALF_PAIR.search(self.body):
+                raise
+        try:
+            return orjson.loads(json.dumps(json.loads(self.body), ensure_ascii=False).encode("utf-8", "replace"))
+        except RecursionError as error:
+            raise ValueError("the JSON is too deep") from error
 
 
 @dataclass(slots=True)

@@ -51,6 +51,7 @@ from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.known_names import KnownNames
 from forgetless.service.llm_state import LlmState, WatchedLlm
+from forgetless.service.llm_trials import LlmTrials
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -112,7 +113,8 @@ class Services(RequestServices):
         #: What all use cases read and write: nothing that an erasure covers is in it.
         self._ledger = ledger = HidingOperatorLedger(whole)
         self._llm_state = LlmState(ledger=ledger, clock=clock)
-        llm = None if ports.llm is None else WatchedLlm(ports.llm, self._llm_state)
+        llm_trials = LlmTrials(ledger=ledger, clock=clock)
+        llm = None if ports.llm is None else WatchedLlm(ports.llm, self._llm_state, llm_trials)
         self._ports = replace(ports, llm=llm)
         ports = replace(self._ports, ledger=ledger)
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
@@ -182,6 +184,7 @@ class Services(RequestServices):
             inference=self._inference,
             queue=ports.queue,
             llm_state=self._llm_state,
+            llm_trials=llm_trials,
             held_s=(retention or Retention()).held_jobs_s,
             meter=self.meter,
         )

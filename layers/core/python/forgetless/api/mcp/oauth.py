@@ -91,7 +91,7 @@ class OAuth:
             client = await ClientAuthenticator(provider).authenticate_request(request)
         except UnknownClientError as error:
             return json_response({"error": "invalid_client", "error_description": error.message}, status=401)
-        token = await provider.load_refresh_token(client, str((await request.form()).get("token", "")))
+        token = await provider.granted(client, str((await request.form()).get("token", "")))
         if token is not None and token.client_id == client.client_id:
             await provider.revoke_token(token)
         return json_response({})
@@ -112,7 +112,10 @@ class OAuth:
             wrong = "This key is not known here, or is no longer valid."
             if isinstance(error, TooManyGuessesError):
                 wrong = error.message
-            return _page(login, carried, request, wrong=wrong, status=status_of(error))
+            page = _page(login, carried, request, wrong=wrong, status=status_of(error))
+            if isinstance(error, TooManyGuessesError):
+                page.headers["Retry-After"] = str(error.retry_after)
+            return page
         # The access log and the audit list say whose key has let the host in.
         set_caller(request.scope, Caller(self._services, key))
         request.scope["state"][MCP_NEEDS] = Role.WRITE

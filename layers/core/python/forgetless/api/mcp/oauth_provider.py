@@ -228,12 +228,23 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
         return await self._tokens(client, token.grant, token.sealed, advanced)
 
     async def load_access_token(self, token: str) -> AccessToken | None:
-        """Nothing: who revokes by an access token means the grant, whose refresh token has to be given."""
+        """Nothing: the SDK would ask for it at /mcp, where `key_hash` tells what a token stands for."""
         del token
         return None
 
+    async def granted(self, client: OAuthClientInformationFull, token: str) -> _Refresh | None:
+        """What a client revokes that gives this token, of either kind: its grant."""
+        if (refresh := await self.load_refresh_token(client, token)) is not None:
+            return refresh
+        claims = read(await self._signing_key(), Purpose.ACCESS, token, now_s=time.time())
+        if claims is None or "client" not in claims:  # an earlier version has given it out
+            return None
+        return _Refresh(
+            token=token, client_id=claims["client"], scopes=[], grant=claims["grant"], number=0, sealed=claims["key"]
+        )
+
     async def revoke_token(self, token: AccessToken | _Refresh) -> None:
-        """End the grant of a refresh token."""
+        """End the grant of a token."""
         if isinstance(token, _Refresh):
             try:
                 await self._run(lambda: self._services().grants.revoke(self._key(token.sealed), token.grant))
@@ -258,7 +269,9 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
         key, now_s = await self._signing_key(), time.time()
         claims = {"key": sealed, "client": client.client_id, "grant": grant, "number": found}
         return OAuthToken(
-            access_token=sign(key, Purpose.ACCESS, {"key": sealed, "grant": grant}, now_s=now_s),
+            access_token=sign(
+                key, Purpose.ACCESS, {"key": sealed, "grant": grant, "client": client.client_id}, now_s=now_s
+            ),
             expires_in=LIFE_S[Purpose.ACCESS],
             refresh_token=sign(key, Purpose.REFRESH, claims, now_s=now_s),
         )

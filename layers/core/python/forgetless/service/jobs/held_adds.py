@@ -13,10 +13,11 @@ from typing import Protocol
 
 from forgetless.domain.errors import DependencyError, QueueError
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.llm_faults import LONGEST_RETRY_AFTER_S
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.queue import JobQueue
-from forgetless.service.llm_state import LONGEST_RETRY_AFTER_S, LlmState
+from forgetless.service.llm_state import LlmState
 from forgetless.service.writing.infer import waiting
 
 __all__ = ["HELD_OWNER", "HeldAdds", "held"]

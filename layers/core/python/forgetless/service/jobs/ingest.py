@@ -21,6 +21,7 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import LEASE_MARGIN_S, MOST_ATTEMPTS
+from forgetless.domain.llm_faults import LONGEST_HOLD_S, hold_s
 from forgetless.domain.retention import DAY_S
 from forgetless.domain.times import later, seconds_between
 from forgetless.domain.usage import UsageKind
@@ -33,7 +34,8 @@ from forgetless.ports.request_usage import RequestUsage, noting_usage
 from forgetless.ports.trace import traced_job
 from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.jobs.held_adds import HELD_OWNER, held
-from forgetless.service.llm_state import LONGEST_HOLD_S, LlmState, hold_s
+from forgetless.service.llm_state import LlmState
+from forgetless.service.llm_trials import LlmTrials
 from forgetless.service.writing.infer import (
     InferenceRun,
     ScopeBusyError,
@@ -76,6 +78,7 @@ class IngestService:
         inference: InferenceRun | None,
         queue: JobQueue,
         llm_state: LlmState,
+        llm_trials: LlmTrials,
         held_s: float = DAY_S,
         meter: UsageMeter | None = None,
     ) -> None:
@@ -84,6 +87,7 @@ class IngestService:
         self._inference = inference
         self._queue = queue
         self._llm_state = llm_state
+        self._llm_trials = llm_trials
         self._held_s = held_s
         self._meter = meter
 
@@ -121,7 +125,7 @@ class IngestService:
         if self._inference is None:
             self._hold(job, _NO_LLM, receipt, wait_s=LONGEST_HOLD_S)
             return
-        if (fault := self._llm_state.may_try()) is not None:
+        if (fault := self._llm_trials.may_try(job)) is not None:
             wait = seconds_between(self._clock.now(), fault.next_try_at)
             self._hold(job, fault.error, receipt, wait_s=max(0.0, wait) + random.uniform(0.0, _SPREAD_S))
             return

@@ -30,6 +30,7 @@ from forgetless.ports.request_ledger import RequestLedger, Shown
 from forgetless.ports.request_usage import RequestUsage, note_counted_tokens, note_stored, note_tokens, noting_usage
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.known_names import KnownNames
+from forgetless.service.llm_trials import calling_for
 from forgetless.service.requests import AddedMemory, AddOutcome
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.extraction import Fact
@@ -178,7 +179,8 @@ class InferenceRun:
             )
             if claimed is None:
                 raise self._taken(job)
-            return self._do(claimed, deadline, in_background=in_background)
+            with calling_for(claimed):
+                return self._do(claimed, deadline, in_background=in_background)
         except ErasedError:
             return self._erased(job, owner)
         except (LeaseLostError, UnfinishedError):
