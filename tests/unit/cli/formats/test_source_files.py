@@ -7,8 +7,9 @@ import gzip
 import io
 import json
 import sqlite3
+import tracemalloc
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from forgetless.cli.formats import expansion, postgres, streams
 from forgetless.cli.formats.history_db import HistoryDb
 from forgetless.cli.import_file import SourceFile
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.service.transfer.mem0_history import foreign_events
 
 IDS = [f"0000000{n}-0000-4000-8000-00000000000{n}" for n in range(5)]
 #: A text with everything that a format may have to escape.
@@ -129,9 +131,9 @@ def openmemory_lines() -> bytes:
     return gzip.compress("".join(json.dumps(one) + "\n" for one in records).encode())
 
 
-def zipped(**members: bytes) -> bytes:
+def zipped(compression: int = zipfile.ZIP_DEFLATED, **members: bytes) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression=zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", compression=compression) as archive:
         for name, content in members.items():
             archive.writestr(name.replace("_", "."), content)
     return file.getvalue()
@@ -334,6 +336,35 @@ def test_a_value_that_is_longer_than_a_line_may_be_is_refused(tmp_path: Path) ->
         history.rows(IDS[0])
 
 
+@pytest.mark.parametrize("value", ["x'ff00'", "CAST(x'ff41' AS TEXT)"], ids=["a blob", "a text that is no UTF-8"])
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        ("memory_id", "id: expected a text"),
+        ("new_memory", "memory: expected a text"),
+        ("old_memory", "history.old_memory: expected a text"),
+        ("event", "history.event: expected a text"),
+        ("created_at", "created_at: .* is not a time"),
+        ("updated_at", "updated_at: .* is not a time"),
+        ("actor_id", "actor_id: expected a string"),
+        ("role", "role: expected a string"),
+    ],
+)
+def test_bytes_in_a_history_are_named_and_the_other_memories_are_read(
+    tmp_path: Path, column: str, value: str, says: str
+) -> None:
+    path = history_db(
+        tmp_path / "history.db", (IDS[0], "milk", "tea", "UPDATE", DAY.format(1), DAY.format(1)), *HISTORY[1:2]
+    )
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE history SET {column} = {value} WHERE memory_id = ?", (IDS[0],))
+        db.commit()
+    odd, sound = read(path, path.read_bytes(), user="zoe")[0]
+    assert sound["memory"] == ODD
+    with pytest.raises(InvalidRequestError, match=says):
+        foreign_events("default", odd, now="2026-01-01T00:00:00.000000+00:00", most_chars=100)
+
+
 def test_other_options_make_it_another_import(file: Path, tmp_path: Path) -> None:
     history = HistoryDb(history_db(tmp_path / "history.db", *HISTORY))
     file.write_text(jsonl(*LISTED))
@@ -360,6 +391,14 @@ def sqlite_file(path: Path, *tables: str) -> bytes:
     return path.read_bytes()
 
 
+def zip_of_other_numbers(at: int, number: bytes) -> bytes:
+    """A zip with this number at a place of its only entry in the list of files; before 0, from the file's end."""
+    content = bytearray(zipped(memories_json=b"[]"))
+    place = content.index(b"PK\x01\x02") + at if at >= 0 else len(content) + at
+    content[place : place + len(number)] = number
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -372,6 +411,12 @@ def sqlite_file(path: Path, *tables: str) -> bytes:
         (zipped(x_txt=b"x"), "expected the zip of OpenMemory.*: x.txt"),
         # Its bytes hold the time: workers must give the test the same name.
         pytest.param(zipped(memories_json=b"[]")[:40], "damaged", id="half of a zip"),
+        pytest.param(zip_of_other_numbers(-6, b"\xff" * 4), "damaged", id="a zip whose list of files is elsewhere"),
+        pytest.param(zip_of_other_numbers(16, b"\0" * 4), "damaged.*CRC", id="a zip with another checksum"),
+        pytest.param(zip_of_other_numbers(28, b"\0" * 2), "damaged|this one has", id="a zip of a nameless file"),
+        pytest.param(zip_of_other_numbers(42, b"\xff" * 4), "damaged", id="a zip whose file is elsewhere"),
+        pytest.param(zip_of_other_numbers(8, b"\1\0"), "encrypted", id="a zip with a password"),
+        pytest.param(zip_of_other_numbers(6, b"\xff\0"), "version", id="a zip of a later version"),
         (openmemory_lines()[:-20], "damaged or ends too early"),
         (b"\x1f\x8bnothing", "damaged"),
         (openmemory_lines(), "--user ID"),
@@ -403,6 +448,29 @@ def test_a_file_that_grows_without_end_is_refused_before_it_is_read(
     assert len(read(file, gzip.compress(jsonl(*LISTED).encode()))[0]) == 2
     monkeypatch.setattr(expansion, "_FREE_BYTES", 3_000_000)
     assert len(read(file, gzip.compress(bomb))[0]) == 3, "what is small may be packed as well as it can be"
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [(zipfile.ZIP_BZIP2, r"method 12 \(bzip2\)"), (zipfile.ZIP_LZMA, r"method 14 \(LZMA\)")]
+)
+def test_a_zip_that_is_unpacked_without_a_bound_is_refused(file: Path, method: int, name: str) -> None:
+    with pytest.raises(InvalidRequestError, match=rf"memories\.json is compressed with {name}.*again with deflate"):
+        read(file, zipped(method, memories_json=b" " * 1_000_000))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda content: zipped(memories_json=content)], ids=["gzip", "zip"])
+def test_no_more_is_unpacked_at_once_than_is_read(
+    file: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr(expansion, "_FREE_BYTES", 2_000_000)
+    file.write_bytes(pack(b"[" + b" " * 40_000_000 + b"]"))
+    tracemalloc.start()
+    try:
+        with file.open("rb") as opened, pytest.raises(InvalidRequestError, match="200 times as large"):
+            list(SourceFile(opened, file).lines())
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_contains_itself_is_not_unpacked_for_ever(file: Path) -> None:
