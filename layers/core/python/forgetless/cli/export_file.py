@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.domain.errors import ConflictError, DependencyError, NotFoundError
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportPlace
 
 __all__ = ["ExportSource", "export_file", "private_file"]
@@ -48,6 +48,8 @@ def export_file(
         job_id = str(uuid.uuid4())
         _write_note(noted, name, job_id)
         place = source.begin(job_id)
+        if place.bytes:
+            raise DependencyError(f"{name}: an export that has just begun is said to have {place.bytes} bytes already")
     try:
         events = _write(source, part, job_id, place, tell)
     except ConflictError:  # it cannot go on: the next command begins anew
