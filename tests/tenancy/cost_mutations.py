@@ -139,6 +139,7 @@ _TOKENS = (
 )
 
 _BACKUP, _FILES = "tests/unit/cli/test_backup.py", "tests/unit/cli/formats/test_source_files.py"
+_REMOTE = "tests/unit/cli/test_service.py"
 _WORK = (
     Mutation(
         "generations: all that is pending is brought before a switch, whatever it takes",
@@ -188,6 +189,34 @@ _WORK = (
         "if packed == _MOST_PACKED and",
         "if False and",
         (_FILES, "-k", "contains_itself"),
+    ),
+    Mutation(
+        "imports: a zip of a method that is unpacked without a bound",
+        "cli/formats/recognise.py",
+        "not in _BOUNDED_METHODS:",
+        "not in _METHODS and False:",
+        (_FILES, "-k", "without_a_bound"),
+    ),
+    Mutation(
+        "imports: an answer of any length",
+        "cli/service.py",
+        "if len(received) > MOST_BYTES:",
+        "if False:",
+        (_REMOTE, "-k", "without_an_end"),
+    ),
+    Mutation(
+        "imports: a service that takes no line is asked for ever",
+        "cli/service.py",
+        "if place.line == line and not place.ended:",
+        "if place.line < line:",
+        (_REMOTE, "-k", "no_answer_of_forgetless and end", "--timeout", "3"),
+    ),
+    Mutation(
+        "imports: a worker of another ledger holds a job for ever",
+        "service/transfer/event_import.py",
+        "return job if job.finished else",
+        "return job if True else",
+        ("tests/unit/service/transfer/test_event_transfer.py", "-k", "no_worker"),
     ),
     Mutation(
         "imports: a line of any length",
