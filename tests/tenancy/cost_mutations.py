@@ -140,7 +140,7 @@ _TOKENS = (
 
 _SCHEMA = "tests/contract/ledger/test_schema_difference.py"
 _BACKUP, _FILES = "tests/unit/cli/test_backup.py", "tests/unit/cli/formats/test_source_files.py"
-_REMOTE = "tests/unit/cli/test_service.py"
+_PACKED, _REMOTE = "tests/unit/cli/formats/test_packed_files.py", "tests/unit/cli/test_service.py"
 _WORK = (
     Mutation(
         "generations: all that is pending is brought before a switch, whatever it takes",
@@ -182,21 +182,21 @@ _WORK = (
         "cli/formats/expansion.py",
         "if self.count > max(_FREE_BYTES, MOST_FOLD * made_from):",
         "if False:",
-        (_FILES, "-k", "without_end"),
+        (_PACKED, "-k", "without_end"),
     ),
     Mutation(
         "imports: packed any number of times",
         "cli/formats/recognise.py",
         "if packed == _MOST_PACKED and",
         "if False and",
-        (_FILES, "-k", "contains_itself"),
+        (_PACKED, "-k", "contains_itself"),
     ),
     Mutation(
         "imports: a zip of a method that is unpacked without a bound",
         "cli/formats/recognise.py",
         "not in _BOUNDED_METHODS:",
         "not in _METHODS and False:",
-        (_FILES, "-k", "without_a_bound"),
+        (_PACKED, "-k", "without_a_bound"),
     ),
     Mutation(
         "imports: an answer of any length",
@@ -217,7 +217,7 @@ _WORK = (
         "service/transfer/event_import.py",
         "return job if job.finished else",
         "return job if True else",
-        ("tests/unit/service/transfer/test_event_transfer.py", "-k", "no_worker"),
+        ("tests/unit/service/transfer/test_imported_jobs.py", "-k", "no_worker"),
     ),
     Mutation(
         "imports: a line of any length",

@@ -24,7 +24,6 @@ from tests.unit.service.world import ALICE, World, facts, make_world, newest
 
 BOB = Scope("default", user_id="bob", run_id="r")
 QUERIES = ("tea in the morning", "where does she live", "bicycle")
-FAR = "9999-12-31T23:59:59.000000+00:00"
 WORDS = ("tea", "coffee", "morning", "Lisbon", "Berlin", "lives", "bicycle", "red", "phở")
 
 
@@ -119,31 +118,6 @@ def test_a_job_that_was_not_done_is_done_where_it_arrives(new_world: Callable[..
     target.services.ingest.run("default", job.id, seconds=30)
     assert target.services.reads.job("default", job.id).state is JobState.SUCCEEDED  # type: ignore[union-attr]
     assert target.texts() == ["She likes tea."]
-
-
-@pytest.mark.parametrize(
-    "held",
-    [
-        {"state": "RUNNING", "lease_owner": "worker-1", "lease_until": FAR, "attempts": 1},
-        {"state": "RUNNING", "lease_owner": "worker-1", "lease_until": FAR, "attempts": 1, "updated_at": FAR},
-        {"state": "PENDING", "lease_until": FAR, "updated_at": FAR},
-    ],
-    ids=["held by a worker", "held, and of the future", "waiting for its next try"],
-)
-def test_no_worker_of_another_ledger_holds_an_imported_job(
-    new_world: Callable[..., World], held: dict[str, Any]
-) -> None:
-    source, target = new_world([facts("x")]), new_world([facts("She likes tea.")])
-    job = source.say("I like tea.", infer=True, queued=True).job
-    lines = [json.loads(line) for line in exported(source).splitlines()]
-    take(target, b"\n".join(json.dumps(line | (held if line.get("type") == "job" else {})).encode() for line in lines))
-    arrived = target.services.reads.job("default", job.id)
-    assert arrived is not None
-    assert (arrived.state, arrived.lease_owner, arrived.next_try_at) == (JobState.PENDING, None, None)
-    target.clock.advance(3600)
-    assert target.services.sweep.sweep().requeued == 1
-    target.services.ingest.run("default", job.id, seconds=30)
-    assert target.services.reads.job("default", job.id).state is JobState.SUCCEEDED  # type: ignore[union-attr]
 
 
 def test_an_export_of_many_comes_in_portions(new_world: Callable[..., World]) -> None:
