@@ -6,9 +6,8 @@ import gc
 
 gc.disable()  # What follows stays loaded, so looking through it for garbage is in vain; start() enables it again.
 
-from mangum import Mangum
-
 from forgetless.api.app import create_app
+from forgetless.runtime.asgi_handler import asgi_handler
 from forgetless.runtime.composition import services
 from forgetless.runtime.logs import logger
 from forgetless.runtime.metrics import metered
@@ -23,4 +22,4 @@ app = create_app(
     console=bool(settings.console),
     base_path=settings.base_path,
 )
-handler = metered("memories")(logger.inject_lambda_context(Mangum(app, lifespan="off")))
+handler = metered("memories")(logger.inject_lambda_context(asgi_handler(app)))

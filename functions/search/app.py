@@ -6,9 +6,8 @@ import gc
 
 gc.disable()  # What follows stays loaded, so looking through it for garbage is in vain; start() enables it again.
 
-from mangum import Mangum
-
 from forgetless.api.app import create_search_app
+from forgetless.runtime.asgi_handler import asgi_handler
 from forgetless.runtime.composition import services
 from forgetless.runtime.logs import logger
 from forgetless.runtime.metrics import metered
@@ -16,4 +15,4 @@ from forgetless.runtime.start import start
 
 settings = start()
 app = create_search_app(services, inline=True, origins=settings.allowed_origins, base_path=settings.base_path)
-handler = metered("search")(logger.inject_lambda_context(Mangum(app, lifespan="off")))
+handler = metered("search")(logger.inject_lambda_context(asgi_handler(app)))

@@ -85,6 +85,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         max_by_function=named,
         region=os.environ.get("AWS_REGION") or "us-east-1",
         freeze=options.freeze,
+        fork=options.fork,
         with_moto=options.with_moto,
         packages=_folders(options.packages),
         reload=options.reload,
@@ -153,6 +154,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-environments", nargs="+", action="extend", default=[], metavar="N | FUNCTION=N",
         help="most environments of every or one function (default: the template's, else twice the cores)")  # fmt: skip
     add("--freeze", action="store_true", help="stop environments between invocations, as Lambda does")
+    add("--fork", action="store_true",
+        help="initialise each function once and fork its environments, as SnapStart restores them")  # fmt: skip
     add("--reload", action="store_true", help="apply changes of code and template without a restart")
     add("--functions-at", default="", metavar="URL",
         help="invoke functions at this URL (as of `sam local start-lambda`) instead of running them here")  # fmt: skip

@@ -10,6 +10,7 @@ import httpx
 
 from local.emulator.environments.code import with_folders
 from local.emulator.environments.environment import Launch
+from local.emulator.environments.forking import Forks
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.pool import Pool, PoolLimits, StartGate
 from local.emulator.environments.remote import RemoteFunction
@@ -49,14 +50,19 @@ class Functions:
             return RemoteFunction(spec, settings.functions_at, client)
         if spec.problem:
             return UnavailableFunction(spec)
+        ready = with_folders(spec, self._settings.state / "code")
+        variables = function_variables(spec, self._place, settings.overrides.of(spec.name), self._around)
+        limit = max(settings.snapshot_limit, spec.timeout)
+        forks = Forks(ready, variables, self._log, self._terminal.say, limit=limit)
         launch = Launch(
-            spec=with_folders(spec, self._settings.state / "code"),
-            variables=function_variables(spec, self._place, settings.overrides.of(spec.name), self._around),
+            spec=ready,
+            variables=variables,
             arn=self._place.arn("lambda", f"function:{spec.physical_name or spec.name}"),
             log=self._log,
             terminal=self._terminal,
             init_limit=settings.init_limit,
             freeze=settings.freeze,
+            forks=forks if settings.fork else None,
         )
         limits = PoolLimits(settings.limit_of(spec), settings.wait_limit, settings.idle_limit)
         return Pool(launch, limits, self._gate)

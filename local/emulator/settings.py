@@ -59,6 +59,10 @@ class Settings:
     reload: bool = False
     functions_at: str = ""
     freeze: bool = False
+    #: Whether environments are forked from a process that has initialised the function.
+    fork: bool = False
+    #: How long an initialisation may take from which environments are forked: SnapStart's limit.
+    snapshot_limit: float = 130.0
     #: Whether moto runs beside the emulator, with the template's tables, buckets, parameters, secrets and streams.
     with_moto: bool = False
     #: Folders of installed packages that functions may import besides Lambda's own.

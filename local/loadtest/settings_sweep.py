@@ -51,6 +51,7 @@ VARIANTS = (
     Variant("4 embedder processes, 1 thread", {"EMBEDDER_PROCESSES": "4", "EMBEDDER_THREADS": "1"}),
     Variant("2 environments a function", {"FORGETLESS_ENVIRONMENTS": "2"}),
     Variant("8 environments a function", {"FORGETLESS_ENVIRONMENTS": "8"}),
+    Variant("environments not forked", {"FORGETLESS_FORK": "off"}),
     Variant("uvicorn", {}, uvicorn=True),
     Variant("uvicorn, Milvus Lite 3.2.2", {}, uvicorn=True, newer_lite=True),
 )

@@ -42,6 +42,7 @@ _OURS = frozenset(
         "FORGETLESS_METRICS_PORT",
         "FORGETLESS_STATE",
         "FORGETLESS_ENVIRONMENTS",
+        "FORGETLESS_FORK",
         "FORGETLESS_ALLOWED_HOSTS",
     }
 )
@@ -257,6 +258,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         *(argument for name in settings.allowed_hosts for argument in ("--allow-host", name)),
         *(("--mapping", base) if (base := for_functions.get("FORGETLESS_BASE_PATH")) else ()),
         *(("--max-environments", str(settings.environments)) if settings.environments else ()),
+        *(("--fork",) if settings.fork else ()),
     )
     return Part(
         "gateway",

@@ -45,6 +45,7 @@ _OPTIONS = {
     "queue-port": ("FORGETLESS_QUEUE_PORT", "9324", "port of the queue"),
     "metrics-port": ("FORGETLESS_METRICS_PORT", "9464", "port of /metrics for Prometheus; 0 for none"),
     "environments": ("FORGETLESS_ENVIRONMENTS", "2 for each core", "most environments of a function at once"),
+    "fork": ("FORGETLESS_FORK", "on", "on: environments of a function are forked from one that has initialised; off"),
     "embedding-model": ("EMBEDDING_MODEL", ENGLISH, f"embedding model: {', '.join(MODELS)}"),
     "allowed-hosts": (
         "FORGETLESS_ALLOWED_HOSTS",
@@ -75,6 +76,8 @@ class Settings:
     accept_degraded: bool = False
     #: The most environments of each function; None leaves it to the emulator.
     environments: int | None = None
+    #: Whether they are forked from a process that has initialised the function.
+    fork: bool = True
     #: Names in the Host header that the gateway takes besides this machine's.
     allowed_hosts: tuple[str, ...] = ()
     #: Whether the ledger is empty on purpose although the index is not.
@@ -140,6 +143,7 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
         model=model,
         dimensions=SIZES[model],
         environments=_environments(options, environment),
+        fork=_switch(options, environment, "fork"),
         allowed_hosts=_names(options, environment),
         empty_ledger=bool(getattr(options, "empty_ledger", False)),
     )
@@ -194,6 +198,13 @@ def _environments(options: argparse.Namespace, environment: Mapping[str, str]) -
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise UpError(f"--environments or FORGETLESS_ENVIRONMENTS must be a whole number above 0, not {text!r}")
     return int(text)
+
+
+def _switch(options: argparse.Namespace, environment: Mapping[str, str], name: str) -> bool:
+    text = _text(options, environment, name)
+    if text not in {"on", "off"}:
+        raise UpError(f"--{name} or {_OPTIONS[name][0]} must be on or off, not {text!r}")
+    return text == "on"
 
 
 def _port(options: argparse.Namespace, environment: Mapping[str, str], name: str, *, least: int = 1) -> int:

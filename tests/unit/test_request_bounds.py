@@ -1,4 +1,4 @@
-"""No request goes on for ever: heads, trailers and unread bodies are cut off, and what ends in time is served as before."""
+"""No request goes on for ever: heads, trailers and unread bodies are cut off; what ends is served as before."""
 
 from __future__ import annotations
 

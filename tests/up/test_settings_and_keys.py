@@ -79,6 +79,19 @@ def test_the_gateway_is_told_how_many_environments(tmp_path: Path) -> None:
     assert command[command.index("--max-environments") + 1] == "3"
 
 
+def test_environments_are_forked_unless_somebody_says_no(tmp_path: Path) -> None:
+    def forked(**variables: str) -> bool:
+        settings = settings_from("--state", str(tmp_path), **variables)
+        return "--fork" in next(
+            part.command for part in parts_of(settings, {}, tmp_path / "key") if part.name == "gateway"
+        )
+
+    assert (forked(), forked(FORGETLESS_FORK="on"), forked(FORGETLESS_FORK="off")) == (True, True, False)
+    assert "FORGETLESS_FORK" not in environment_of_functions(settings_from(), {"FORGETLESS_FORK": "on"})
+    with pytest.raises(UpError, match="--fork or FORGETLESS_FORK must be on or off, not 'maybe'"):
+        settings_from(FORGETLESS_FORK="maybe")
+
+
 def test_the_embedding_model_is_chosen_by_name_and_brings_its_dimensions() -> None:
     assert (settings_from().model, settings_from().dimensions) == ("all-MiniLM-L6-v2", 384)
     chosen = settings_from(EMBEDDING_MODEL="jina-embeddings-v3")

@@ -1,10 +1,10 @@
-"""HTTP as uvicorn reads it, with bounds: heads and trailers end, trailers are no headers, and no unread body is read for ever.
+"""HTTP as uvicorn reads it, but heads and trailers end, trailers are no headers, and no unread body is read for ever.
 
-httptools keeps a header until its line ends, however long that is, and copies it at each piece that arrives. uvicorn does the
-same with the URL, and adds what follows a chunked body to the headers of the request.
+httptools keeps a header until its line ends, however long that is, and copies it at each piece that arrives. uvicorn
+does the same with the URL, and adds what follows a chunked body to the headers of the request.
 
-The service, the embedder and the emulator share no code, so each has this file; a test compares them. Only processes that serve
-with uvicorn import it.
+The service, the embedder and the emulator share no code, so each has this file; a test compares them. Only processes
+that serve with uvicorn import it.
 """
 
 from __future__ import annotations

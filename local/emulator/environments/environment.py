@@ -14,7 +14,8 @@ from typing import Protocol
 
 import orjson
 
-from local.emulator.environments.log_lines import Report, end_lines, start_line
+from local.emulator.environments.forking import Forks, stream_of
+from local.emulator.environments.log_lines import Beginning, Report, begin_line, end_lines, start_line
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.packages import BOOT, import_hint
 from local.emulator.environments.process import Process
@@ -60,6 +61,8 @@ class Launch:
     terminal: Terminal = field(default_factory=Terminal)
     init_limit: float = 10.0
     freeze: bool = False
+    #: What forks environments, if that is allowed.
+    forks: Forks | None = None
 
 
 class Environment:
@@ -81,7 +84,9 @@ class Environment:
         self.suppressed = suppressed
         #: Its code is out of date: it ends after the invocation in progress.
         self.retired = False
-        self._init_duration: float | None = None
+        #: Whether it is a fork, which is to functions what a restore from a snapshot is.
+        self.restored = False
+        self._start_duration: float | None = None
         self._status = "success"
         self._memory, self._memory_read = 0, 0.0
         self.idle_since = 0.0
@@ -94,21 +99,34 @@ class Environment:
 
     async def start(self) -> None:
         """Open the Runtime API and start the runtime on it."""
-        address = await self._api.open()
-        today = time.strftime("%Y/%m/%d")
-        variables = {
-            **self._launch.variables,
-            "AWS_LAMBDA_RUNTIME_API": address,
-            "AWS_LAMBDA_LOG_STREAM_NAME": f"{today}/[$LATEST]{self.id}",
-        }
-        command = [sys.executable, *BOOT, self.spec.handler]
-        self._process = await Process.start(command, variables, self.spec.code)
+        own = {"AWS_LAMBDA_RUNTIME_API": await self._api.open(), **stream_of(self.id)}
+        try:
+            self._process = await self._forked(own) or await self._started(own)
+        except OSError:
+            self._api.close()
+            raise
         log = self._launch.log
         self._process.watch(lambda lines: log.write_output(self._prefix, lines), self._on_exit, self._api.hung_up)
         if self._killed:
             self._process.kill()
-        limit = self.spec.timeout if self.suppressed else self._launch.init_limit
-        self._timer = self._loop.call_later(limit, self._on_init_limit)
+        if self.state is State.STARTING:  # A fork may have asked for its first event by now.
+            limit = self.spec.timeout if self.suppressed else self._launch.init_limit
+            self._timer = self._loop.call_later(limit, self._on_init_limit)
+
+    async def _forked(self, own: dict[str, str]) -> Process | None:
+        forks = self._launch.forks
+        parent = await forks.parent() if forks is not None else None
+        if forks is None or parent is None:
+            return None
+        # How long the parent took to initialise is no environment's restore.
+        self._began, self.restored = perf_counter(), True
+        process = await forks.fork(parent, own)
+        self.restored = process is not None
+        return process
+
+    async def _started(self, own: dict[str, str]) -> Process:
+        command = [sys.executable, *BOOT, self.spec.handler]
+        return await Process.start(command, {**self._launch.variables, **own}, self.spec.code)
 
     def assign(self, invocation: Invocation) -> None:
         """Give the environment, which must be idle, its next invocation."""
@@ -136,7 +154,7 @@ class Environment:
         self._stop_timer()
         now = perf_counter()
         if starting:
-            self._init_duration = (now - self._began) * 1000
+            self._start_duration = (now - self._began) * 1000
         else:
             self._report(now)
         self._deliver, self.idle_since = deliver, now
@@ -161,10 +179,10 @@ class Environment:
         self._answer(InvokeResult(body, error=kind or "Unhandled"))
 
     def on_init_error(self, kind: str, body: bytes) -> None:
-        """Take the error that ended the initialisation."""
+        """Take the error that ended the initialisation, or of a hook after a restore."""
         self.state = after(self.state, Event.INIT_ERROR)
         self._stop_timer()
-        self._log(f"INIT_REPORT Init Duration: {self._age():.2f} ms\tPhase: init\tStatus: error\tError Type: {kind}")
+        self._log_beginning("error", kind)
         self._init_failed(InvokeResult(body, error=kind or "Unhandled"))
 
     def on_hangup(self, *, unread: bool) -> None:
@@ -237,7 +255,7 @@ class Environment:
         self._launch.terminal.failed(self.spec.name, result.payload)
 
     def _on_init_limit(self) -> None:
-        self._log(f"INIT_REPORT Init Duration: {self._age():.2f} ms\tPhase: init\tStatus: timeout")
+        self._log_beginning("timeout")
         self._launch.log.flush()
         self._owner.init_too_slow(self)
         self.kill()
@@ -287,19 +305,21 @@ class Environment:
             duration=(now - invocation.started_at) * 1000,
             memory_size=self.spec.memory,
             memory_used=self.peak_memory(),
-            init_duration=self._init_duration,
+            init_duration=None if self.restored else self._start_duration,
+            restore_duration=self._start_duration if self.restored else None,
             waited=waited,
             status=self._status,
         )
-        self._init_duration = None
+        self._start_duration = None
         for line in end_lines(report, self.spec.log_format):
             self._log(line)
 
     def _log(self, line: str) -> None:
         self._launch.log.write(self._prefix, line)
 
-    def _age(self) -> float:
-        return (perf_counter() - self._began) * 1000
+    def _log_beginning(self, status: str, error: str = "") -> None:
+        beginning = Beginning((perf_counter() - self._began) * 1000, self.restored, status, error)
+        self._log(begin_line(beginning, self.spec.log_format))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -18,8 +18,33 @@ class Report:
     memory_size: int
     memory_used: int
     init_duration: float | None = None
+    restore_duration: float | None = None
     waited: float | None = None
     status: str = "success"
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How an initialisation or a restore ended, after so many milliseconds; `status` is success, timeout or error."""
+
+    duration: float
+    restored: bool = False
+    status: str = "success"
+    error: str = ""
+
+
+def begin_line(beginning: Beginning, log_format: str) -> str:
+    """Return the line about the time before the first invocation."""
+    one = beginning
+    if log_format == "JSON":
+        record: dict[str, object] = {"status": one.status, "metrics": {"durationMs": round(one.duration, 3)}}
+        record |= {"errorType": one.error} if one.error else {}
+        return _record("platform.restoreReport" if one.restored else "platform.initReport", record)
+    kind, phase = ("Restore", []) if one.restored else ("Init", ["Phase: init"])
+    parts = [f"{kind.upper()}_REPORT {kind} Duration: {one.duration:.2f} ms", *phase]
+    parts += [] if one.status == "success" else [f"Status: {one.status}"]
+    parts += [f"Error Type: {one.error}"] if one.error else []
+    return "\t".join(parts)
 
 
 def start_line(request_id: str, log_format: str) -> str:
@@ -42,6 +67,8 @@ def end_lines(report: Report, log_format: str) -> list[str]:
     ]
     if report.init_duration is not None:
         parts.append(f"Init Duration: {report.init_duration:.2f} ms")
+    if report.restore_duration is not None:
+        parts.append(f"Restore Duration: {report.restore_duration:.2f} ms")
     if report.waited is not None:
         parts.append(f"Waited For Environment: {report.waited:.2f} ms")
     if report.status != "success":
@@ -50,8 +77,8 @@ def end_lines(report: Report, log_format: str) -> list[str]:
 
 
 def billed(report: Report) -> int:
-    """Return what Lambda bills: duration and initialisation, rounded up to a millisecond."""
-    return math.ceil(report.duration + (report.init_duration or 0.0))
+    """Return what Lambda bills: duration and the start before it, rounded up to a millisecond."""
+    return math.ceil(report.duration + (report.init_duration or report.restore_duration or 0.0))
 
 
 def _json(report: Report) -> dict[str, object]:
@@ -63,6 +90,8 @@ def _json(report: Report) -> dict[str, object]:
     }
     if report.init_duration is not None:
         metrics["initDurationMs"] = round(report.init_duration, 3)
+    if report.restore_duration is not None:
+        metrics["restoreDurationMs"] = round(report.restore_duration, 3)
     if report.waited is not None:
         metrics["waitedForEnvironmentMs"] = round(report.waited, 3)
     return {"requestId": report.request_id, "metrics": metrics, "status": report.status}

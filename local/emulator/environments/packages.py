@@ -12,16 +12,19 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["BOOT", "RuntimePackages", "import_hint"]
+__all__ = ["BOOT", "PARENT_BOOT", "RuntimePackages", "import_hint"]
 
 #: What Lambda's own runtimes for Python hold.
 _RUNTIME = ("awslambdaric", "boto3")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 #: -S keeps away the packages of the emulator's interpreter; it also takes away `exit` and `quit`, which Lambda has.
-BOOT = (
+_START = "import site, sys; site.setquit(); site.setcopyright(); site.sethelper(); "
+BOOT = ("-S", "-c", f"{_START}from awslambdaric.__main__ import main; main(sys.argv)")
+#: Boots `fork_parent.py`. Its folder is searched for it alone, and last.
+PARENT_BOOT = (
     "-S", "-c",
-    "import site, sys; site.setquit(); site.setcopyright(); site.sethelper(); "
-    "from awslambdaric.__main__ import main; main(sys.argv)",
+    f"{_START}sys.modules['runtime_client'] = None; sys.path.append({str(Path(__file__).parent)!r}); "
+    "from fork_parent import main; sys.path.pop(); main(sys.argv)",
 )  # fmt: skip
 _MISSING_MODULE = re.compile(r"No module named '([^'.]+)")
 

@@ -162,6 +162,8 @@ class Pool:
         idle, self._idle = self._idle, []
         for environment in idle:
             environment.kill()
+        if self._launch.forks is not None:
+            self._launch.forks.retire()
 
     def status(self) -> dict[str, object]:
         """Return counts by state, waiting requests and process ids."""
@@ -187,6 +189,8 @@ class Pool:
             self._reaper.cancel()
         while (invocation := self._longest_waiting()) is not None:
             invocation.refuse("the emulator is stopping")
+        if self._launch.forks is not None:
+            self._launch.forks.refuse()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         environments = list(self._environments)
         for environment in environments:
@@ -197,6 +201,8 @@ class Pool:
         for environment in environments:
             environment.kill()
         await ends
+        if self._launch.forks is not None:
+            await self._launch.forks.close()
 
     def _scale(self) -> None:
         while (
@@ -274,3 +280,5 @@ class Pool:
         if self._idle and not self._closing:
             left = self._limits.idle - (now - self._idle[0].idle_since)
             self._reaper = self._loop.call_later(max(left, 1.0), self._reap)
+        elif self._launch.forks is not None and not self._count(State.STARTING, State.BUSY, State.ANSWERED):
+            self._launch.forks.rest()

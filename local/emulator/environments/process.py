@@ -43,16 +43,26 @@ def _open_stat(pid: int) -> int | None:
 
 
 class Process:
-    """One running runtime; `on_exit` is called once, with the exit code."""
+    """One running runtime; `ended` returns its exit code, and `close` is called when its output was read."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(
+        self,
+        pid: int,
+        output: asyncio.StreamReader,
+        ended: Callable[[], Awaitable[int]],
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        #: The process id, which is that of its group too.
+        self.pid = pid
+        self._output, self._ended, self._close = output, ended, close
         self._task: asyncio.Task[None] | None = None
-        self._stat = _open_stat(process.pid)
+        self._stat = _open_stat(pid)
 
     @classmethod
-    async def start(cls, command: list[str], variables: Mapping[str, str], folder: Path) -> Process:
-        """Start a command in a folder, with these variables and no others."""
+    async def start(
+        cls, command: list[str], variables: Mapping[str, str], folder: Path, *, descriptors: tuple[int, ...] = ()
+    ) -> Process:
+        """Start a command in a folder, with these variables and no others, and with these open descriptors."""
         process = await asyncio.create_subprocess_exec(
             *command,
             env=variables,
@@ -62,13 +72,10 @@ class Process:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=_die_with_parent(os.getpid()),
+            pass_fds=descriptors,
         )
-        return cls(process)
-
-    @property
-    def pid(self) -> int:
-        """Return the process id, which is that of its group too."""
-        return self._process.pid
+        assert process.stdout is not None
+        return cls(process.pid, process.stdout, process.wait)
 
     def watch(
         self,
@@ -76,7 +83,7 @@ class Process:
         on_exit: Callable[[int], None],
         hung_up: Callable[[], Awaitable[None]],
     ) -> None:
-        """Pass on the lines that the process prints, and its end; `hung_up` waits for the end of its connections."""
+        """Pass on the lines that the process prints and, once, its exit code; `hung_up` waits for its connections."""
         self._task = asyncio.get_running_loop().create_task(self._watch(on_lines, on_exit, hung_up))
 
     async def _watch(
@@ -86,22 +93,22 @@ class Process:
         hung_up: Callable[[], Awaitable[None]],
     ) -> None:
         output = asyncio.create_task(self._read(on_lines))
-        code = await self._process.wait()
+        code = await self._ended()
         # Its output and the end of its connections come first. They are there at once, unless a
         # grandchild keeps pipe or socket open.
         ends = [output, asyncio.ensure_future(hung_up())]
         await asyncio.wait(ends, timeout=_LAST_WORDS_SECONDS)
         for end in ends:
             end.cancel()
+        self._close()
         if self._stat is not None:
             os.close(self._stat)
             self._stat = None
         on_exit(code)
 
     async def _read(self, on_lines: Callable[[list[bytes]], None]) -> None:
-        stream, rest = self._process.stdout, b""
-        assert stream is not None
-        while data := await stream.read(_READ_BYTES):
+        rest = b""
+        while data := await self._output.read(_READ_BYTES):
             lines = (rest + data).splitlines() if data.endswith(b"\n") else (rest + data).split(b"\n")
             rest = b"" if data.endswith(b"\n") else lines.pop()
             if len(rest) > _READ_BYTES * 4:  # A line without an end must not fill the memory.

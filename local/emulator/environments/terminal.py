@@ -29,6 +29,10 @@ class Terminal:
         #: How often an error came again since it was shown.
         self._again: dict[tuple[str, str], int] = {}
 
+    def say(self, line: str) -> None:
+        """Show a line."""
+        self._out(line)
+
     def failed(self, function: str, payload: bytes) -> None:
         """Show the result of an invocation that failed."""
         lines = list(error_lines(payload))

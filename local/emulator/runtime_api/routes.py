@@ -31,6 +31,8 @@ class Runtime(Protocol):
     """The environment, as the Runtime API sees it. Each method raises InvalidTransitionError at the wrong time."""
 
     arn: str
+    #: Whether it was forked from another one, instead of being started.
+    restored: bool
 
     @property
     def invocation(self) -> Invocation | None:
@@ -101,11 +103,9 @@ def _route(runtime: Runtime, request: Request, send: Callable[[Reply], None]) ->
             runtime.on_next(lambda invocation: send(_event(invocation, arn)))
             return None
         if (request.method, path) == ("POST", "init/error"):
-            runtime.on_init_error(request.headers.get(_ERROR_TYPE, ""), request.body)
-            return _ACCEPTED
-        if path.startswith("restore/"):  # for SnapStart alone
-            text = f"{request.path} needs SnapStart, which is not emulated"
-            return _refusal(403, "InvalidStateTransition", text)
+            return _init_error(runtime, request)
+        if path.startswith("restore/"):
+            return _restore(runtime, request, path)
         if request.method == "POST" and path.startswith(_INVOCATION):
             request_id, _, verb = path[len(_INVOCATION) :].partition("/")
             if verb == "response":
@@ -113,6 +113,19 @@ def _route(runtime: Runtime, request: Request, send: Callable[[Reply], None]) ->
             if verb == "error":
                 return _error(runtime, request, request_id)
     return _refusal(404, "NotFound", f"{request.method} {request.path} is no route of the Runtime API")
+
+
+def _init_error(runtime: Runtime, request: Request) -> Reply:
+    runtime.on_init_error(request.headers.get(_ERROR_TYPE, ""), request.body)
+    return _ACCEPTED
+
+
+def _restore(runtime: Runtime, request: Request, path: str) -> Reply:
+    """Take the error of a hook after the restore; nothing else is asked here, because a fork is restored at once."""
+    if (request.method, path) == ("POST", "restore/error") and runtime.restored:
+        return _init_error(runtime, request)
+    text = f"{request.path} needs an environment that was forked, which is to functions a restore by SnapStart"
+    return _refusal(403, "InvalidStateTransition", text)
 
 
 def _event(invocation: Invocation, arn: str) -> Reply:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from http import HTTPStatus
+from importlib import import_module
 from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
@@ -51,6 +53,7 @@ __all__ = [
     "build_serving",
     "collection_name",
     "is_absent",
+    "load_clients",
     "present_generation",
     "services",
     "wanted_generation",
@@ -71,6 +74,23 @@ def services() -> Services:
 @lru_cache(maxsize=1)
 def _serving() -> Serving:
     return build_serving(load_settings())
+
+
+def load_clients(settings: Settings) -> None:
+    """Import what the first request would import, and open nothing."""
+    # NumPy comes with pymilvus. Its BLAS would start a thread for each core, and no matrix is ever multiplied here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    on_dynamodb = settings.ledger == "dynamodb"
+    names = [
+        f"forgetless.adapters.{'ledger_dynamodb' if on_dynamodb else 'ledger_sqlite'}",
+        "forgetless.adapters.embedder_http",
+        "forgetless.adapters.http_client",
+        "forgetless.adapters.index_milvus",
+        "pymilvus",
+        *(("botocore.session",) if on_dynamodb or settings.queue_url else ()),
+    ]
+    for name in names:
+        import_module(name)
 
 
 def build_services(settings: Settings) -> Services:

@@ -21,7 +21,7 @@ __all__ = [
     "collect_from_now_on",
     "end_by_exception",
     "keep_private",
-    "reseed_after_restore",
+    "prepare_snapshots",
     "start",
     "start_server",
 ]
@@ -46,7 +46,7 @@ def start() -> Settings:
     settings = check_environment()
     share_config()
     begin_metrics(settings)
-    reseed_after_restore()
+    prepare_snapshots(settings)
     collect_from_now_on()
     return settings
 
@@ -84,18 +84,31 @@ def end_by_exception() -> None:
         signal.signal(signal.SIGTERM, end)
 
 
-def reseed_after_restore() -> None:
-    """Give each environment that SnapStart restores its own random numbers.
+def prepare_snapshots(settings: Settings) -> None:
+    """Complete the snapshot of SnapStart, and give each environment restored from it its own random numbers.
+
+    Without the first, each environment would import the clients of ledger and index with its first request.
 
     All environments of a version start from one snapshot and so with the same state of `random`. Without new seeds,
     their pauses after a conflict would be equal, and they would conflict again each time. Ids are not affected,
     because they come from the operating system.
     """
     try:
-        from snapshot_restore_py import register_after_restore  # noqa: PLC0415 - exists only in Lambda's runtime
+        from snapshot_restore_py import (  # noqa: PLC0415 - exists only in Lambda's runtime
+            register_after_restore,
+            register_before_snapshot,
+        )
     except ImportError:
         return
+    register_before_snapshot(_load_clients, settings)
     register_after_restore(random.seed)
+
+
+def _load_clients(settings: Settings) -> None:
+    from forgetless.runtime.composition import load_clients  # noqa: PLC0415 - functions have loaded it by now
+
+    load_clients(settings)
+    collect_from_now_on()
 
 
 def check_environment(environ: Mapping[str, str] = os.environ, *, queues: bool = True) -> Settings:
