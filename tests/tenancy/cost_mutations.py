@@ -139,6 +139,7 @@ _TOKENS = (
     ),
 )
 
+_SCHEMA = "tests/contract/ledger/test_schema_difference.py"
 _BACKUP, _FILES = "tests/unit/cli/test_backup.py", "tests/unit/cli/formats/test_source_files.py"
 _WORK = (
     Mutation(
@@ -203,23 +204,37 @@ _RESTORED = (
     Mutation(
         "restore: triggers of strangers",
         "adapters/ledger_sqlite/backup.py",
-        "if (foreign := foreign_object(raw)) is not None:",
-        "if (foreign := None) is not None:",
+        "if (difference := schema_difference(copy)) is not None:",
+        "if (difference := None) is not None:",
         (_BACKUP, "-k", "sound_copy"),
     ),
     Mutation(
         "restore: a trigger with one of SQLite's names",
-        "adapters/ledger_sqlite/foreign_objects.py",
-        "one[0] not in _KINDS or not",
-        "not",
+        "adapters/ledger_sqlite/schema_difference.py",
+        "_objects(raw) - _STATISTICS,",
+        "{one for one in _objects(raw) if not one[1].startswith('sqlite_')},",
         (_BACKUP, "-k", "sound_copy"),
     ),
     Mutation(
-        "restore: columns of strangers",
-        "adapters/ledger_sqlite/foreign_objects.py",
-        "for one in _columns(raw, table) - _columns(ours, table)",
-        "for one in _columns(ours, table) - _columns(ours, table)",
-        (_BACKUP, "-k", "sound_copy"),
+        "restore: columns and constraints of strangers",
+        "adapters/ledger_sqlite/schema_difference.py",
+        'str(table), _SPACES.sub(" ", str(sql)))',
+        "str(table), '')",
+        (_SCHEMA, "-k", "unique or check or collation"),
+    ),
+    Mutation(
+        "restore: tables of a version that we do not know",
+        "adapters/ledger_sqlite/backup.py",
+        "if version > SCHEMA_VERSION:",
+        "if False:",
+        (_SCHEMA, "-k", "newer"),
+    ),
+    Mutation(
+        "restore: an index that is not there",
+        "adapters/ledger_sqlite/schema_difference.py",
+        "if (kind, name) not in present:",
+        "if False:",
+        (_SCHEMA, "-k", "missing"),
     ),
 )
 

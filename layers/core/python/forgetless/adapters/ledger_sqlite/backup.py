@@ -17,9 +17,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from forgetless.adapters.ledger_sqlite.connections import Connections
-from forgetless.adapters.ledger_sqlite.foreign_objects import foreign_object
 from forgetless.adapters.ledger_sqlite.inspection import counts_of
-from forgetless.adapters.ledger_sqlite.schema import is_usable, version_of
+from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION, version_of
+from forgetless.adapters.ledger_sqlite.schema_difference import schema_difference
 from forgetless.domain.errors import InvalidRequestError, LedgerError
 
 __all__ = ["Tell", "as_one_file", "back_up", "copy_out", "move_to", "read_only", "workplace"]
@@ -52,15 +52,9 @@ def copy_out(source: Path, staged: Path, tell: Tell) -> None:
             tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {"memories", "events", "texts"} <= tables:
                 raise InvalidRequestError(f"{source} is not a backup of a ledger")
-            if not is_usable(raw):
-                newer = f"{source} was made by a newer Forgetless (schema {version_of(raw)}); install it"
-                raise InvalidRequestError(newer)
-            if (foreign := foreign_object(raw)) is not None:
-                raise InvalidRequestError(
-                    f"{source} has {foreign}, which no ledger has: somebody has changed this file"
-                )
             raw.execute("BEGIN")
             _duplicate(raw, staged, tell)
+        _refuse_another_schema(staged, source)
         _verify(staged, None)
     except sqlite3.Error as error:
         raise InvalidRequestError(f"{source} cannot be read as a ledger: {error}") from error
@@ -112,6 +106,21 @@ def _duplicate(raw: sqlite3.Connection, staged: Path, tell: Tell) -> None:
             if error.sqlite_errorcode & 0xFF in _OF_THE_COPY:
                 raise LedgerError(f"the copy cannot be written: {error}") from error
             raise
+
+
+def _refuse_another_schema(staged: Path, source: Path) -> None:
+    """Raise InvalidRequestError unless the schema is ours. The copy is asked, because the source may change."""
+    with closing(sqlite3.connect(staged, isolation_level=None)) as copy:
+        version = version_of(copy)
+        if version > SCHEMA_VERSION:
+            raise InvalidRequestError(
+                f"{source} was made by a newer Forgetless (schema {version}), and this one knows the tables up to "
+                f"schema {SCHEMA_VERSION}: restore it with the newer one"
+            )
+        if version < 1:
+            raise InvalidRequestError(f"{source} has the schema {version}, which no ledger has")
+        if (difference := schema_difference(copy)) is not None:
+            raise InvalidRequestError(f"{source} {difference}: somebody has changed this file")
 
 
 def _verify(staged: Path, counts: dict[str, int] | None) -> None:

@@ -13,7 +13,16 @@ from collections.abc import Iterable
 from forgetless.adapters.ledger_codec import digest_of_name
 from forgetless.domain.errors import LedgerError
 
-__all__ = ["LEAST_VERSION", "SCHEMA_VERSION", "is_usable", "least_of", "make_empty", "migrate", "version_of"]
+__all__ = [
+    "APPLICATION",
+    "LEAST_VERSION",
+    "SCHEMA_VERSION",
+    "is_usable",
+    "least_of",
+    "make_empty",
+    "migrate",
+    "version_of",
+]
 
 _FIRST = """
 CREATE TABLE texts (text_id INTEGER PRIMARY KEY, body BLOB NOT NULL);
@@ -320,7 +329,7 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 #: step that takes away what the version before still needs (docs/upgrades.md). SQLite's application id carries it,
 #: after the letters FGL.
 LEAST_VERSION = 16
-_APPLICATION = 0x46474C00
+APPLICATION = 0x46474C00
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -338,7 +347,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         if version == 0:
             connection.execute(_NAME)
         if version < SCHEMA_VERSION:
-            connection.execute(f"PRAGMA application_id = {_APPLICATION + LEAST_VERSION}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION + LEAST_VERSION}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     if not is_usable(connection):
@@ -369,7 +378,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 def least_of(connection: sqlite3.Connection) -> int:
     """The least schema version of a Forgetless that may use the file. Earlier versions did not say: then its own."""
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    return application - _APPLICATION if application > _APPLICATION else version_of(connection)
+    return application - APPLICATION if application > APPLICATION else version_of(connection)
 
 
 def is_usable(connection: sqlite3.Connection) -> bool:
