@@ -1,4 +1,4 @@
-"""Mutations of what two attacks found: costs of retries, versions and files, foreign backups, keys and trailers.
+"""Mutations of what two attacks found: costs of retries, versions and files, foreign backups, keys and requests.
 
 They have the form of `mutations.py`, which runs with them.
 """
@@ -9,6 +9,7 @@ from tests.tenancy.mutation import Mutation
 
 __all__ = ["COSTS"]
 
+_BOUNDS = "tests/unit/test_request_bounds.py"
 _QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing/test_change.py"
 
 _LONG = ("tests/unit/service/test_long_histories.py",)
@@ -284,17 +285,48 @@ _SURFACES = (
     Mutation(
         "serve: trailers are headers",
         "runtime/http_protocol.py",
-        "if not self._headers_ended:",
+        "if not self.headers_ended:",
         "if True:",
         ("tests/unit/test_trailers.py",),
     ),
     Mutation(
         "emulator: trailers are headers",
-        "emulator/servers.py",
-        "if not self._headers_ended:",
+        "emulator/http_protocol.py",
+        "if not self.headers_ended:",
         "if True:",
         ("tests/unit/test_trailers.py",),
         package="local",
+    ),
+    Mutation(
+        "serve: heads and trailers go on for ever",
+        "runtime/http_protocol.py",
+        "if self._pending > (MAX_TRAILER_BYTES if self.headers_ended else MAX_HEAD_BYTES):",
+        "if False:",
+        (_BOUNDS, "-k", "never_ends and serve"),
+    ),
+    Mutation(
+        "emulator: trailers may be as long as a head",
+        "emulator/http_protocol.py",
+        "(MAX_TRAILER_BYTES if self.headers_ended else MAX_HEAD_BYTES)",
+        "MAX_HEAD_BYTES",
+        (_BOUNDS, "-k", "never_ends and emulator"),
+        package="local",
+    ),
+    Mutation(
+        "embedder: what comes after the answer is read for ever",
+        "http/protocol.py",
+        "if self._unread > MAX_UNREAD_BYTES:",
+        "if False:",
+        (_BOUNDS, "-k", "after_the_answer and embedder"),
+        package="embedder",
+    ),
+    Mutation(
+        "embedder: heads go on for ever",
+        "server.py",
+        "http=BoundedHttp,",
+        'http="httptools",',
+        ("tests/embedder/test_http.py", "-k", "cut_off"),
+        package="embedder",
     ),
 )
 
