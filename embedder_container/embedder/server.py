@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from .errors import EmbedderError
 from .http.app import App
+from .http.protocol import BoundedHttp
 from .manifest import verify_folder
 from .metrics import SHARED_FOLDER
 from .model import load_model
@@ -61,7 +62,8 @@ def _serve(settings: Settings) -> None:
         factory=several,
         workers=settings.processes,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
+        ws="none",
         lifespan="on",
         access_log=False,
         log_level="warning",

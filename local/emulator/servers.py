@@ -10,38 +10,29 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.emulator.asgi import Application
+from local.emulator.http_protocol import BoundedHttp
 
 
 class PortInUseError(Exception):
     """A port cannot be used; the text names it."""
 
 
-class _Protocol(HttpToolsProtocol):
-    """HTTP as uvicorn reads it; `header_names` of the scope's state keep the names of headers as they were written.
-
-    Trailers after a chunked body are no headers: uvicorn would add them to those of the request.
-    """
+class _Protocol(BoundedHttp):
+    """`header_names` of the scope's state keep the names of headers as they were written."""
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self._names: list[bytes] = []
-        self._headers_ended = False
         self.scope["state"]["header_names"] = self._names
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; ASGI has names in lower case alone, but events of REST APIs have them as they were sent."""
-        if not self._headers_ended:
+        if not self.headers_ended:
             self._names.append(name)
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Begin to answer; what looks like headers from now on are trailers."""
-        self._headers_ended = True
-        super().on_headers_complete()
+        super().on_header(name, value)
 
 
 class _Server(uvicorn.Server):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from embedder.errors import InvalidInputError
 from embedder.http import request_fields
 from embedder.http.asgi import Request
 from embedder.http.hosts import allowed_host
+from embedder.http.protocol import MAX_HEAD_BYTES, MAX_TRAILER_BYTES
 from embedder.settings import Settings, SettingsError, read_settings
 from tests.embedder import tiny
 from tests.embedder.conftest import Serve, Served
@@ -373,3 +376,25 @@ def test_head_has_no_body(server: Served) -> None:
     response = connection.getresponse()
     assert (response.status, response.read()) == (200, b"")
     connection.close()
+
+
+@pytest.mark.parametrize("begin", [b"GET /", b"GET /health HTTP/1.1\r\nhost: localhost\r\na: "])
+def test_a_head_that_does_not_end_is_cut_off(server: Served, begin: bytes) -> None:
+    with connect(server) as client:
+        client.sendall(begin + b"a" * 2 * MAX_HEAD_BYTES)
+        assert client.recv(4096).startswith(b"HTTP/1.1 431 ")
+
+
+def test_trailers_after_an_answer_are_cut_off(server: Served) -> None:
+    with connect(server) as client:
+        client.sendall(b"POST /none HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 404 ")
+        with contextlib.suppress(ConnectionError):  # a reset while the rest is under way
+            client.sendall(b"a: b\r\n" * MAX_TRAILER_BYTES)
+            while client.recv(4096):
+                pass
+
+
+def connect(server: Served) -> socket.socket:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)

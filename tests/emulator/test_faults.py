@@ -21,6 +21,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.emulator.http_protocol import MAX_HEAD_BYTES
 from tests.emulator.conftest import HELLO
 from tests.emulator.fidelity import assumed, documented, own
 from tests.emulator.launching import WAIT_SECONDS, Launched, alive, wait_until
@@ -54,6 +55,17 @@ def test_ten_thousand_headers_are_a_431(start: Any) -> None:
     with connect(running.gateway) as client, contextlib.suppress(ConnectionError):
         lines = "".join(f"x-{number}: {number}\r\n" for number in range(10_000))
         client.sendall(f"GET / HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n".encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 431 ")
+    assert running.http.get("/").text == "ok"
+
+
+@pytest.mark.parametrize("door", ["gateway", "queue_url"])
+@pytest.mark.parametrize("sent", ["GET /", "GET / HTTP/1.1\r\nhost: localhost\r\na: "])
+@own("fault")
+def test_a_head_that_does_not_end_is_a_431_after_64_kilobytes(start: Any, door: str, sent: str) -> None:
+    running = start(code__app=SLEEP)
+    with connect(getattr(running, door)) as client:
+        client.sendall(sent.encode() + b"a" * 2 * MAX_HEAD_BYTES)
         assert client.recv(4096).startswith(b"HTTP/1.1 431 ")
     assert running.http.get("/").text == "ok"
 

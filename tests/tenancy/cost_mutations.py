@@ -1,4 +1,4 @@
-"""Mutations of what two attacks found: costs of retries, versions and files, foreign backups, keys and trailers.
+"""Mutations of what two attacks found: costs of retries, versions and files, foreign backups, keys and requests.
 
 They have the form of `mutations.py`, which runs with them.
 """
@@ -9,6 +9,7 @@ from tests.tenancy.mutation import Mutation
 
 __all__ = ["COSTS"]
 
+_BOUNDS = "tests/unit/test_request_bounds.py"
 _QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing/test_change.py"
 
 _LONG = ("tests/unit/service/test_long_histories.py",)
@@ -142,6 +143,7 @@ _TOKENS = (
 
 _SCHEMA = "tests/contract/ledger/test_schema_difference.py"
 _BACKUP, _FILES = "tests/unit/cli/test_backup.py", "tests/unit/cli/formats/test_source_files.py"
+_PACKED, _REMOTE = "tests/unit/cli/formats/test_packed_files.py", "tests/unit/cli/test_service.py"
 _WORK = (
     Mutation(
         "LLM: one tenant's faults hold up all",
@@ -197,14 +199,42 @@ _WORK = (
         "cli/formats/expansion.py",
         "if self.count > max(_FREE_BYTES, MOST_FOLD * made_from):",
         "if False:",
-        (_FILES, "-k", "without_end"),
+        (_PACKED, "-k", "without_end"),
     ),
     Mutation(
         "imports: packed any number of times",
         "cli/formats/recognise.py",
         "if packed == _MOST_PACKED and",
         "if False and",
-        (_FILES, "-k", "contains_itself"),
+        (_PACKED, "-k", "contains_itself"),
+    ),
+    Mutation(
+        "imports: a zip of a method that is unpacked without a bound",
+        "cli/formats/recognise.py",
+        "not in _BOUNDED_METHODS:",
+        "not in _METHODS and False:",
+        (_PACKED, "-k", "without_a_bound"),
+    ),
+    Mutation(
+        "imports: an answer of any length",
+        "cli/service.py",
+        "if len(received) > MOST_BYTES:",
+        "if False:",
+        (_REMOTE, "-k", "without_an_end"),
+    ),
+    Mutation(
+        "imports: a service that takes no line is asked for ever",
+        "cli/service.py",
+        "if place.line == line and not place.ended:",
+        "if place.line < line:",
+        (_REMOTE, "-k", "no_answer_of_forgetless and end", "--timeout", "3"),
+    ),
+    Mutation(
+        "imports: a worker of another ledger holds a job for ever",
+        "service/transfer/event_import.py",
+        "return job if job.finished else",
+        "return job if True else",
+        ("tests/unit/service/transfer/test_imported_jobs.py", "-k", "no_worker"),
     ),
     Mutation(
         "imports: a line of any length",
@@ -299,17 +329,48 @@ _SURFACES = (
     Mutation(
         "serve: trailers are headers",
         "runtime/http_protocol.py",
-        "if not self._headers_ended:",
+        "if not self.headers_ended:",
         "if True:",
         ("tests/unit/test_trailers.py",),
     ),
     Mutation(
         "emulator: trailers are headers",
-        "emulator/servers.py",
-        "if not self._headers_ended:",
+        "emulator/http_protocol.py",
+        "if not self.headers_ended:",
         "if True:",
         ("tests/unit/test_trailers.py",),
         package="local",
+    ),
+    Mutation(
+        "serve: heads and trailers go on for ever",
+        "runtime/http_protocol.py",
+        "if self._pending > (MAX_TRAILER_BYTES if self.headers_ended else MAX_HEAD_BYTES):",
+        "if False:",
+        (_BOUNDS, "-k", "never_ends and serve"),
+    ),
+    Mutation(
+        "emulator: trailers may be as long as a head",
+        "emulator/http_protocol.py",
+        "(MAX_TRAILER_BYTES if self.headers_ended else MAX_HEAD_BYTES)",
+        "MAX_HEAD_BYTES",
+        (_BOUNDS, "-k", "never_ends and emulator"),
+        package="local",
+    ),
+    Mutation(
+        "embedder: what comes after the answer is read for ever",
+        "http/protocol.py",
+        "if self._unread > MAX_UNREAD_BYTES:",
+        "if False:",
+        (_BOUNDS, "-k", "after_the_answer and embedder"),
+        package="embedder",
+    ),
+    Mutation(
+        "embedder: heads go on for ever",
+        "server.py",
+        "http=BoundedHttp,",
+        'http="httptools",',
+        ("tests/embedder/test_http.py", "-k", "cut_off"),
+        package="embedder",
     ),
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from forgetless.runtime.http_protocol import WithoutTrailers
+from forgetless.runtime.http_protocol import BoundedHttp
 from local.emulator.servers import HttpServer, listen, port_of
 
 _REQUEST = (
@@ -50,7 +50,7 @@ async def _emulator() -> bytes:
 
 async def _serve() -> bytes:
     with listen("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(uvicorn.Config(_shown, http=WithoutTrailers, lifespan="off", log_config=None))
+        server = uvicorn.Server(uvicorn.Config(_shown, http=BoundedHttp, lifespan="off", log_config=None))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         answer = await _exchange(listener)
         server.should_exit = True

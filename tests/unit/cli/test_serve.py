@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from forgetless.cli import __main__ as cli
+from forgetless.runtime.http_protocol import MAX_HEAD_BYTES
 
 
 @pytest.fixture
@@ -44,11 +45,19 @@ def test_it_answers_tells_systemd_and_ends_when_told(tmp_path: Path, environment
                 # The ledger works, the index does not: so it is down, but it answers.
                 assert httpx.get(f"{url}/health", trust_env=False).json() == {"status": "down"}
                 assert httpx.get(f"{url}/memories", trust_env=False).status_code == 401
+                _no_head_goes_on_for_ever(url)
                 running.send_signal(signal.SIGTERM)
                 assert running.wait(60) == 0
                 assert systemd.recv(100) == b"STOPPING=1"
             finally:
                 running.kill()
+
+
+def _no_head_goes_on_for_ever(url: str) -> None:
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        client.sendall(b"GET /" + b"a" * 2 * MAX_HEAD_BYTES)
+        assert client.recv(4096).startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize(

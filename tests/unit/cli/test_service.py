@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.cli import service as service_module
 from forgetless.cli.__main__ import FAILED, OK, main
 from forgetless.cli.service import Service
-from forgetless.domain.errors import DependencyError
+from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.limits import PORTION_BYTES
 from tests.unit.api.client import ADMIN, MEMBER, Api, make_api
 from tests.unit.servers import Answer, in_turn, serve, serve_app
@@ -124,7 +126,7 @@ def test_a_request_that_gets_no_answer_is_sent_again() -> None:
     answers = in_turn(Answer(hang_up=True), Answer(503, {"detail": "starting"}), Answer(body={"fine": True}))
     with serve(answers) as server:
         service = Service(server.url, "key", clock=_NoWaiting())
-        assert service.call("POST", "/import-jobs", body={}).json() == {"fine": True}
+        assert service.call("POST", "/import-jobs", body={}).content == b'{"fine": true}'
         service.close()
     assert len(server.requests) == 3
 
@@ -134,6 +136,91 @@ def test_a_service_that_stays_away_is_named_with_the_reason() -> None:
         service = Service(server.url, "key", clock=SystemClock(), patience_s=0.0)
         with pytest.raises(DependencyError, match=r"the ledger is locked.*again"):
             service.call("POST", "/import-jobs", body={})
+        service.close()
+
+
+PLACE = {"line": 1, "digest": "", "memories": 0, "events": 0, "jobs": 0, "refused": 0, "ended": False, "problems": []}
+COUNTS = {"memories": 1, "found": 1, "by_id": {}}
+EXPORT = {"cursor": None, "bytes": 0, "events": 0, "ended": False}
+LINES = {"content-type": "application/x-ndjson", "x-events": "1"}
+
+
+def changed(answer: dict[str, Any], **members: Any) -> Answer:
+    return Answer(body={name: value for name, value in {**answer, **members}.items() if value != "absent"})
+
+
+VERIFY, DONE = ("import", "--verify"), changed(PLACE, ended=True)
+ODD_ANSWERS: dict[str, tuple[tuple[str, ...], list[Answer], str]] = {
+    "a page": (("import",), [Answer(body=b"<html>", headers={"content-type": "text/html"})], "expected an object"),
+    "no object": (("import",), [Answer(body=[PLACE])], "expected an object"),
+    "deep": (("import",), [Answer(body=b"[" * 100_000)], "expected an object"),
+    "a member is missing": (("import",), [changed(PLACE, line="absent")], "line is missing"),
+    "a member of a later version": (("import",), [changed(PLACE, news=1)], "it has news"),
+    "another type": (("import",), [changed(PLACE, digest=7)], "digest: its value"),
+    "a number below": (("import",), [changed(PLACE, refused=-1)], "refused: its value"),
+    "true for a number": (("import",), [changed(PLACE, line=True)], "line: its value"),
+    "problems": (("import",), [changed(PLACE, problems=[{}])], "problems: its value"),
+    "no end": (("import",), [Answer(body=PLACE)], "it has taken no line"),
+    "other lines": (("import",), [changed(PLACE, line=9)], "are not those that were imported"),
+    "pairs": (VERIFY, [DONE, changed(COUNTS, by_id={"user_id": {"a": 1}})], "by_id: its value"),
+    "too many lines": (VERIFY, [DONE, changed(COUNTS, lines=9)], "not so many"),
+    "no lines": (VERIFY, [DONE, changed(COUNTS, lines=0)], "lines: its value"),
+    "a redirect": (("import",), [Answer(302, b"<h1>\n\nmoved</h1>")], "status 302: <h1> moved</h1>"),
+    "not found elsewhere": (("export",), [Answer(404, b"")], "status 404: nothing"),
+    "begun already": (("export",), [changed(EXPORT, bytes=10**15)], "just begun"),
+    "no place": (("export",), [Answer(body={})], "is missing"),
+    "no count": (("export",), [Answer(body=EXPORT), Answer(headers={**LINES, "x-events": "many"})], "x-events"),
+    "a page of lines": (("export",), [Answer(body=EXPORT), Answer(headers={"x-events": "1"})], "content type"),
+    "packed": (("export",), [Answer(body=EXPORT), Answer(headers={**LINES, "content-encoding": "gzip"})], "compressed"),
+    "a circle": (("export",), [Answer(body=EXPORT), Answer(headers={**LINES, "x-next-cursor": "a"})], "same again"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+def test_what_is_no_answer_of_forgetless_is_one_line_of_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (command, *options), answers, says = ODD_ANSWERS[name]
+    file = tmp_path / "file"
+    if command == "import":
+        file.write_text(json.dumps({"id": 1, "memory": "tea", "user_id": "alice"}) + "\n")
+    with serve(in_turn(*answers)) as server:
+        code = main([command, str(file), *options, "--url", server.url, "--api-key", "key"])
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("forgetless: ")]
+    assert (code, len(said)) == (FAILED, 1)
+    assert says in said[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "says"),
+    [
+        ("http://[", "key", "--url: 'http://['"),
+        ("http://127.0.0.1:abc", "key", "--url: 'http://127.0.0.1:abc'"),
+        ("http://h/\xe9", "key", "--url: 'http://h/"),
+        ("http://127.0.0.1:1", "\xe9", "--api-key: "),
+    ],
+)
+def test_an_address_or_a_key_that_cannot_be_sent_is_one_line_of_error(
+    capsys: pytest.CaptureFixture[str], url: str, key: str, says: str
+) -> None:
+    assert main(["export", "--url", url, "--api-key", key]) == FAILED
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(f"forgetless: {says}")
+
+
+def test_a_page_is_not_printed_as_an_export(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    with serve(lambda _: Answer(body=b"<html>", headers={"content-type": "text/html"})) as server:
+        assert main(["export", "--url", server.url, "--api-key", "key"]) == FAILED
+    assert capfdbinary.readouterr().out == b""
+
+
+def test_an_answer_without_an_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "MOST_BYTES", 1000)
+    with serve(lambda _: Answer(body=b"x" * 1001)) as server:
+        service = Service(server.url, "key", clock=_NoWaiting())
+        with pytest.raises(InvalidRequestError, match="more than 1000 bytes"):
+            service.call("GET", "/export")
         service.close()
 
 

@@ -100,7 +100,8 @@ def test_a_point_has_its_history_beside_its_payload() -> None:
         ([{**ADDED, "created_at": "soon"}], "history.created_at"),
         ([{**ADDED, "new_memory": "x" * 101}], "101 characters"),
         ([{**ADDED, "new_memory": "\ud800"}], "surrogate"),
-        ([{**ADDED, "new_memory": 7}], "text is missing"),
+        ([{**ADDED, "new_memory": 7}], "history.new_memory: expected a text"),
+        ([{**ADDED, "event": {}}], "history.event: expected a text"),
     ],
 )
 def test_what_is_no_history_is_refused(rows: Any, says: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from forgetless.cli.private_files import continued_file, new_private_file
-from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.domain.errors import ConflictError, DependencyError, NotFoundError
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportPlace
 
 __all__ = ["ExportSource", "export_file"]
@@ -54,6 +54,10 @@ def export_file(
             out, job_id = files.enter_context(new_private_file(part)), str(uuid.uuid4())
             _write_note(noted, name, job_id)
             place = source.begin(job_id)
+            if place.bytes:
+                raise DependencyError(
+                    f"{name}: an export that has just begun is said to have {place.bytes} bytes already"
+                )
         try:
             events = _write(source, out, job_id, place, tell)
         except ConflictError:  # it cannot go on: the next command begins anew

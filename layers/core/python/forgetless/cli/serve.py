@@ -118,11 +118,12 @@ def _answer(listening: socket.socket, options: argparse.Namespace) -> int:
     """Answer requests on the socket until SIGTERM."""
     import uvicorn  # noqa: PLC0415 - the functions have no uvicorn
 
-    from forgetless.runtime.http_protocol import WithoutTrailers  # noqa: PLC0415
+    from forgetless.runtime.http_protocol import BoundedHttp  # noqa: PLC0415
 
     config = uvicorn.Config(
         "forgetless.asgi:create",
-        http=WithoutTrailers,
+        http=BoundedHttp,
+        ws="none",  # the API has no WebSockets
         factory=True,
         access_log=False,
         log_level="warning",

@@ -44,9 +44,10 @@ class HistoryDb:
             #: A digest of its beginning, which contains SQLite's counter of changes.
             self.digest = hashlib.sha256(head_of(file)).hexdigest()
         self._db = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True)
+        self._db.text_factory = _text
         try:
             self._prepare()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes names of the file, which may be no UTF-8
             self._db.close()
             raise InvalidRequestError(f"SQLite cannot read it: {error}") from None
         except InvalidRequestError:
@@ -74,7 +75,7 @@ class HistoryDb:
             "JOIN main.history h ON h.rowid = p.place WHERE p.memory_id = ? ORDER BY p.place DESC LIMIT ?",
             (memory_id, MOST_ROWS),
         )
-        return [dict(zip(self._names, row, strict=True)) for row in reversed(found)]
+        return [dict(zip(self._names, map(_shown, row), strict=True)) for row in reversed(found)]
 
     def _read(self, query: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:
@@ -97,6 +98,9 @@ class HistoryDb:
             "SELECT memory_id FROM temp.places WHERE memory_id IS NOT NULL GROUP BY memory_id ORDER BY min(place)"
         )
         for (memory_id,) in ids:
+            if isinstance(memory_id, bytes):  # SQLite finds no text by its bytes, and the import refuses it in any case
+                yield {"id": _shown(memory_id), "memory": ""}
+                continue
             rows = self.rows(memory_id)
             if not rows:  # the file changes while it is read
                 continue
@@ -111,6 +115,19 @@ class HistoryDb:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _text(stored: bytes) -> str | bytes:
+    """A text as SQLite stored it; bytes when it is not UTF-8."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
+
+
+def _shown(value: Any) -> Any:
+    """The value as JSON can hold it. Bytes become an object: the import then names the field and refuses the memory."""
+    return {"bytes": len(value)} if isinstance(value, bytes) else value
 
 
 def _other(db: sqlite3.Connection) -> str:

@@ -6,10 +6,11 @@ import gzip
 import io
 import os
 import sqlite3
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -43,6 +44,12 @@ _MOST_PACKED = 2
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 #: The members of OpenMemory's zip, the fuller one first.
 _MEMBERS = ("memories.json", "memories.jsonl.gz")
+#: The methods of which Python's zipfile unpacks no more than is asked for. Of the others it unpacks all that a block of
+#: the file gives: gigabytes from some hundred bytes.
+_BOUNDED_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard"}
+#: What zipfile raises for a damaged archive: some of its offsets lead to nowhere, or its numbers make no sense.
+_ZIP_FAULTS = (zipfile.BadZipFile, struct.error, OSError, ValueError, EOFError)
 
 
 class FileLines:
@@ -54,14 +61,23 @@ class FileLines:
         self.as_they_are = as_they_are
 
     def __iter__(self) -> Iterator[bytes]:
-        try:
+        with _faults_in_words():
             yield from self._read()
-        except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise InvalidRequestError(f"the compressed data is damaged or ends too early ({error})") from None
-        except UnicodeDecodeError as error:
-            raise InvalidRequestError(f"it is not UTF-8 ({error.reason})") from None
-        except sqlite3.Error as error:
-            raise InvalidRequestError(f"SQLite cannot read the history: {error}") from None
+
+
+@contextmanager
+def _faults_in_words() -> Iterator[None]:
+    """Raise InvalidRequestError for what reading a file raises because of its content."""
+    try:
+        yield
+    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InvalidRequestError(f"the compressed data is damaged or ends too early ({error})") from None
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"it is not UTF-8 ({error.reason})") from None
+    except sqlite3.Error as error:
+        raise InvalidRequestError(f"SQLite cannot read the history: {error}") from None
+    except OSError as error:
+        raise InvalidRequestError(f"it cannot be read: {error}") from None
 
 
 def recognise(
@@ -97,10 +113,8 @@ class _Packed:
     def lines(self, path: Path, lines: RecordLines, notes: Notes) -> FileLines:
         """Its lines. They may be those of the file, but nobody can count them before."""
         stream = io.BufferedReader(Expanded(self.content, self.compressed), buffer_size=HEAD_BYTES)
-        try:
+        with _faults_in_words():
             head = head_of(stream)
-        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise InvalidRequestError(f"the compressed data is damaged or ends too early ({error})") from None
         found = recognise(head, stream, path, lines, notes, packed=self.times)
         found.as_they_are = False
         return found
@@ -111,14 +125,16 @@ def _of_zip(file: BinaryIO, path: Path, lines: RecordLines, notes: Notes, packed
         raise InvalidRequestError("a zip cannot be read from a pipe: give its path")
     try:
         archive = zipfile.ZipFile(file)
-    except zipfile.BadZipFile as error:
+    except NotImplementedError as error:  # a version of the format that Python does not know
+        raise InvalidRequestError(f"this zip cannot be read: {error}") from None
+    except _ZIP_FAULTS as error:
         raise InvalidRequestError(f"this zip is damaged: {error}") from None
-    names = [name for name in archive.namelist() if not name.endswith("/")]
+    entries = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
     for member in _MEMBERS:
-        for name in names:
-            if name.rpartition("/")[2] == member:
-                return _Packed(_opened(archive, name), _size_of(file), packed).lines(path, lines, notes)
-    inside = ", ".join(names[:5]) or "nothing"
+        for entry in entries:
+            if entry.filename.rpartition("/")[2] == member:
+                return _Packed(_opened(archive, entry), _size_of(file), packed).lines(path, lines, notes)
+    inside = ", ".join(entry.filename for entry in entries[:5]) or "nothing"
     raise InvalidRequestError(f"expected the zip of OpenMemory, with {' or '.join(_MEMBERS)}; this one has: {inside}")
 
 
@@ -129,11 +145,19 @@ def _size_of(file: BinaryIO) -> int:
     return size
 
 
-def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+def _opened(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes]:
+    if (method := entry.compress_type) not in _BOUNDED_METHODS:
+        named = _METHODS.get(method, "an unusual one")
+        raise InvalidRequestError(
+            f"this zip's {entry.filename} is compressed with method {method} ({named}); only deflate and stored are "
+            "read: zip it again with deflate, or give the file itself"
+        )
     try:
-        return archive.open(name)
-    except (RuntimeError, NotImplementedError) as error:  # a password, or a rare compression
+        return archive.open(entry)
+    except RuntimeError as error:  # a password, or a rare form
         raise InvalidRequestError(f"this zip cannot be read: {error}") from None
+    except _ZIP_FAULTS as error:
+        raise InvalidRequestError(f"this zip is damaged: {error}") from None
 
 
 def _of_history(path: Path, lines: RecordLines, notes: Notes) -> FileLines:

@@ -13,10 +13,12 @@ from forgetless.domain.imported_memory import check_imported, check_imported_job
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.times import later
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.transfer.mem0_history import foreign_events
+from forgetless.service.writing.infer import LONGEST_LEASE_S, waiting
 
 __all__ = ["BATCH", "EventImport", "ImportReport", "Numbered"]
 
@@ -128,10 +130,11 @@ class EventImport:
         # What is imported is new here: no earlier erasure of this ledger covers it.
         number = self._ledger.erasure_state(tenant).last
         deleted = self._deleted(tenant, [job for job, _ in jobs])
+        now = self._clock.now()
         self._ledger.put_jobs(
             [
                 (
-                    replace(job, erasures_before=number),
+                    replace(_nobody_runs(job, now), erasures_before=number),
                     [] if job.id in deleted else [replace(one, erasures_before=number) for one in said],
                 )
                 for job, said in jobs
@@ -182,6 +185,14 @@ class EventImport:
         if fresh:
             self._ledger.append(fresh, unique=False)
             report.add([event.memory for event in fresh if event.kind is EventKind.ADD])
+
+
+def _nobody_runs(job: Job, now: str) -> Job:
+    """A job that has not ended waits here: no worker of this ledger has it, and no time of the file holds it back.
+
+    The clock of the ledger that it comes from may be a little ahead.
+    """
+    return job if job.finished else waiting(job, min(job.updated_at, later(now, LONGEST_LEASE_S)))
 
 
 def _continued(here: Sequence[Event], missing: Sequence[Event], number: int) -> Iterator[Event]:

@@ -66,11 +66,14 @@ def _steps(rows: list[Mapping[str, Any]], most_chars: int) -> list[_Step]:
     for row in rows:
         created_at = given_time("history.created_at", row.get("created_at")) or ""
         updated_at = given_time("history.updated_at", row.get("updated_at")) or created_at
-        if row.get("event") not in {"ADD", "UPDATE"} or row.get("new_memory") is None:
+        event = row.get("event")
+        if event is not None and not isinstance(event, str):
+            raise InvalidRequestError("history.event: expected a text")
+        if event not in {"ADD", "UPDATE"} or row.get("new_memory") is None:
             continue  # a deletion of something that the record still has, or an event without effect
-        if row["event"] == "UPDATE" and not steps and row.get("old_memory") is not None:
+        if event == "UPDATE" and not steps and row.get("old_memory") is not None:
             steps.append(_Step(given_text("history.old_memory", row["old_memory"], most_chars), created_at))
-        at = updated_at if row["event"] == "UPDATE" else created_at
+        at = updated_at if event == "UPDATE" else created_at
         steps.append(_Step(given_text("history.new_memory", row["new_memory"], most_chars), at))
     return steps
 

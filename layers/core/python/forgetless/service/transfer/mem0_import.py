@@ -70,8 +70,10 @@ def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str, most_char
 
 def given_text(name: str, text: Any, most_chars: int) -> str:
     """The text; raises InvalidRequestError for what no request could store."""
-    if not isinstance(text, str):
+    if text is None:
         raise InvalidRequestError("the text is missing: expected memory, or payload.data")
+    if not isinstance(text, str):
+        raise InvalidRequestError(f"{name}: expected a text")
     if len(text) > most_chars:
         raise InvalidRequestError(f"the text has {len(text)} characters; at most {most_chars} are allowed")
     _check_unicode(name, text)

@@ -1,0 +1,104 @@
+"""HTTP as uvicorn reads it, but heads and trailers end, trailers are no headers, and no unread body is read for ever.
+
+httptools keeps a header until its line ends, however long that is, and copies it at each piece that arrives. uvicorn
+does the same with the URL, and adds what follows a chunked body to the headers of the request.
+
+The service, the embedder and the emulator share no code, so each has this file; a test compares them. Only processes
+that serve with uvicorn import it.
+"""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+__all__ = ["MAX_HEAD_BYTES", "MAX_TRAILER_BYTES", "MAX_UNREAD_BYTES", "BoundedHttp"]
+
+#: The request line and the headers of one request. h11 has the same limit.
+MAX_HEAD_BYTES = 64 * 1024
+#: What may arrive within a body without a byte of the body: trailers, or the extensions of a chunk.
+MAX_TRAILER_BYTES = 16 * 1024
+#: What is read and dropped after the answer. Many clients send the whole body before they read, and would miss a 413.
+MAX_UNREAD_BYTES = 32 * 1024 * 1024
+#: What the parser gets at once, so by how much a head may be longer than its limit.
+_PIECE_BYTES = 4096
+#: How long a client whose head was refused has to read why.
+_LINGER_S = 5.0
+_TOO_LARGE = b"The head or the trailers of the request are too large.\n"
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection; what a proxy takes for the headers of a request is all that counts as such."""
+
+    headers_ended = False
+    _refused = False
+    _progress = False
+    _pending = 0  # bytes since the head began, or since the last byte of the body
+    _unread = 0  # bytes since the answer
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived, unless it is too much."""
+        for begin in range(0, len(data), _PIECE_BYTES):
+            if not self._refused:
+                self._parse(data[begin : begin + _PIECE_BYTES])
+        if self._refused or (self.headers_ended and self.cycle.response_complete):
+            self._unread += len(data)
+            if self._unread > MAX_UNREAD_BYTES:
+                self.transport.close()
+        else:
+            self._unread = 0
+
+    def _parse(self, piece: bytes) -> None:
+        self._progress = False
+        super().data_received(piece)
+        if self.transport.is_closing():  # uvicorn has answered 400
+            self._refused = True
+            return
+        self._pending = 0 if self._progress else self._pending + len(piece)
+        if self._pending > (MAX_TRAILER_BYTES if self.headers_ended else MAX_HEAD_BYTES):
+            self._refuse()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self.headers_ended = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        if not self.headers_ended:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer; what looks like headers from now on are trailers."""
+        self.headers_ended = self._progress = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body."""
+        self._progress = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._progress = True
+        super().on_message_complete()
+        self.headers_ended = False
+
+    def _refuse(self) -> None:
+        """Answer 431 and read no request any more; an answer that has begun is cut off instead."""
+        self._refused = True
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if not self.headers_ended or cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+        elif self.headers_ended:  # the request is answered already
+            self.transport.close()
+            return
+        head = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(_TOO_LARGE)
+        self.transport.write(STATUS_LINE[431] + head + _TOO_LARGE)
+        # A connection that is closed with unread data is reset, and the client may lose the answer.
+        self.transport.write_eof()
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(_LINGER_S, self.timeout_keep_alive_handler)

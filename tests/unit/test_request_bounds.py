@@ -1,0 +1,186 @@
+"""No request goes on for ever: heads, trailers and unread bodies are cut off; what ends is served as before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+
+from embedder.http import protocol as of_embedder
+from forgetless.runtime import http_protocol as of_serve
+from local.emulator import http_protocol as of_emulator
+from local.emulator.servers import HttpServer, listen, port_of
+
+Served = Callable[[Any], AbstractAsyncContextManager[socket.socket]]
+
+_HOST = b" HTTP/1.1\r\nhost: h\r\n"
+_CHUNKED = b"POST /" + _HOST + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
+_HEADERS = b"a: b\r\n" * 683
+#: How each begins, and what follows again and again.
+_ENDLESS = {
+    "blank lines": (b"", b"\r\n" * 2048),
+    "request line": (b"GET /", b"a" * 4096),
+    "header": (b"GET /" + _HOST + b"a: ", b"a" * 4096),
+    "name of a header": (b"GET /" + _HOST, b"a" * 4096),
+    "headers": (b"GET /" + _HOST, _HEADERS),
+    "trailers": (_CHUNKED + b"0\r\n", _HEADERS),
+    "trailer": (_CHUNKED + b"0\r\na: ", b"a" * 4096),
+    "extension of a chunk": (_CHUNKED + b"3;", b"a" * 4096),
+}
+_SMALL = 256 * 1024  # what is dropped after an answer, in these tests
+_BUFFERS = 1024 * 1024  # more than the sockets below hold
+_MOST = _SMALL + of_serve.MAX_HEAD_BYTES + _BUFFERS
+
+
+async def _sizes(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answer with the sizes of headers and body; a path /early is answered before the body is read."""
+    size, more = 0, scope["path"] != "/early"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size, more = size + len(message["body"]), message.get("more_body", False)
+    shown = b"%d headers, %d bytes." % (len(scope["headers"]), size)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(shown))]})
+    await send({"type": "http.response.body", "body": shown})
+
+
+@asynccontextmanager
+async def _emulator(app: Any) -> AsyncIterator[socket.socket]:
+    with listen("127.0.0.1", 0) as listener:
+        server = HttpServer(app, listener)
+        await server.start()
+        yield listener
+        await server.stop()
+
+
+def _uvicorn(http: type[asyncio.Protocol]) -> Served:
+    @asynccontextmanager
+    async def served(app: Any) -> AsyncIterator[socket.socket]:
+        with listen("127.0.0.1", 0) as listener:
+            server = uvicorn.Server(uvicorn.Config(app, http=http, ws="none", lifespan="off", log_config=None))
+            task = asyncio.create_task(server.serve(sockets=[listener]))
+            yield listener
+            server.should_exit = True
+            await task
+
+    return served
+
+
+@pytest.fixture(params=["emulator", "serve", "embedder"])
+def served(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """Return the server of one kind, which drops less after an answer than it usually does."""
+    module, server = {
+        "emulator": (of_emulator, _emulator),
+        "serve": (of_serve, _uvicorn(of_serve.BoundedHttp)),
+        "embedder": (of_embedder, _uvicorn(of_embedder.BoundedHttp)),
+    }[request.param]
+    monkeypatch.setattr(module, "MAX_UNREAD_BYTES", _SMALL)
+    return server
+
+
+@asynccontextmanager
+async def _connection(listener: socket.socket) -> AsyncIterator[socket.socket]:
+    """Connect with small buffers, so that what was sent is about what was read."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port_of(listener)))
+        yield client
+
+
+async def _send(client: socket.socket, data: bytes) -> None:
+    await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(client, data), 20)
+
+
+async def _answers(client: socket.socket, end: bytes = b"") -> bytes:
+    """Read until `end`, or until the server sends no more."""
+    answer = b""
+    while not end or end not in answer:
+        got = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 65536), 20)
+        if not got:
+            break
+        answer += got
+    return answer
+
+
+async def _sent_until_closed(client: socket.socket, more: bytes) -> int:
+    """Send the same again and again; returns how many bytes went out before the server closed, or twice what may."""
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < 2 * _MOST:
+            await _send(client, more)
+            sent += len(more)
+    return sent
+
+
+def test_what_never_ends_is_a_431_after_a_bounded_number_of_bytes(served: Served) -> None:
+    async def run() -> None:
+        async with served(_sizes) as listener:
+            for name, (begin, more) in _ENDLESS.items():
+                async with _connection(listener) as client:
+                    await _send(client, b"GET /" + _HOST + b"\r\n")  # a request before it, which is answered
+                    assert b"1 headers, 0 bytes." in await _answers(client, b"bytes.")
+                    limit = of_serve.MAX_TRAILER_BYTES if begin.startswith(b"POST") else of_serve.MAX_HEAD_BYTES
+                    await _send(client, begin + more * (limit // len(more) + 2))
+                    assert (await _answers(client)).startswith(b"HTTP/1.1 431 "), name
+                    assert await _sent_until_closed(client, more) < _MOST, name
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("begin", "more", "most"),
+    [
+        (_CHUNKED + b"0\r\n", _HEADERS, of_serve.MAX_TRAILER_BYTES),
+        (_CHUNKED + b"3;", b"a" * 4096, of_serve.MAX_TRAILER_BYTES),
+        (_CHUNKED, b"ffa\r\n" + b"a" * 4090 + b"\r\n", _SMALL),
+    ],
+    ids=["trailers", "extension of a chunk", "body"],
+)
+def test_what_comes_after_the_answer_is_not_read_for_ever(served: Served, begin: bytes, more: bytes, most: int) -> None:
+    async def run() -> int:
+        async with served(_sizes) as listener, _connection(listener) as client:
+            await _send(client, begin.replace(b"/", b"/early", 1))
+            assert b"0 bytes." in await _answers(client, b"bytes.")
+            return await _sent_until_closed(client, more)
+
+    assert asyncio.run(run()) < most + _BUFFERS
+
+
+def test_what_ends_in_time_is_served_and_the_connection_goes_on(served: Served) -> None:
+    chunks = b"3e8\r\n" + b"a" * 1000 + b"\r\n"
+    long_head = b"GET /" + b"a" * 20_000 + _HOST + b"a: " + b"a" * 20_000 + b"\r\n" + b"a: b\r\n" * 3000 + b"\r\n"
+    requests = [
+        (long_head, b"3002 headers, 0 bytes."),
+        (_CHUNKED + chunks * 6000 + b"0\r\n" + b"a: b\r\n" * 1600 + b"\r\n", b"2 headers, 6000003 bytes."),
+        (_CHUNKED + b"1\r\na\r\n" * 30_000 + b"0\r\n\r\n", b"2 headers, 30003 bytes."),
+        (b"POST /" + _HOST + b"content-length: 6000000\r\n\r\n" + b"a" * 6_000_000, b"2 headers, 6000000 bytes."),
+        (b"POST /early" + _HOST + b"content-length: 100000\r\n\r\n" + b"a" * 100_000, b"2 headers, 0 bytes."),
+    ]
+
+    async def run() -> None:
+        async with served(_sizes) as listener, _connection(listener) as client:
+            for request, shown in requests * 2:
+                answer, _ = await asyncio.gather(_answers(client, b"bytes."), _send(client, request))
+                assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert answer.endswith(shown)
+            sending = asyncio.create_task(_send(client, (b"GET /" + _HOST + b"\r\n") * 3000))
+            answer = b""
+            while answer.count(b"1 headers, 0 bytes.") < 3000:
+                answer += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 65536), 20)
+            await sending
+
+    asyncio.run(run())
+
+
+def test_the_three_packages_which_share_no_code_have_the_same_file() -> None:
+    assert inspect.getsource(of_serve) == inspect.getsource(of_embedder) == inspect.getsource(of_emulator)
