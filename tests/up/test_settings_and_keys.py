@@ -92,9 +92,10 @@ def test_environments_are_forked_unless_somebody_says_no(tmp_path: Path) -> None
         settings_from(FORGETLESS_FORK="maybe")
 
 
-def test_the_embedding_model_is_chosen_by_name_and_brings_its_dimensions() -> None:
+def test_the_embedding_model_is_chosen_by_name_and_brings_its_dimensions(tmp_path: Path) -> None:
     assert (settings_from().model, settings_from().dimensions) == ("all-MiniLM-L6-v2", 384)
-    chosen = settings_from(EMBEDDING_MODEL="jina-embeddings-v3")
+    # A state folder of its own: that of this checkout may have an index of another model, which still serves then.
+    chosen = settings_from("--state", str(tmp_path), EMBEDDING_MODEL="jina-embeddings-v3")
     told = environment_of_functions(chosen, {"FORGETLESS_EMBEDDING_MODEL": "another"})
     assert told["FORGETLESS_EMBEDDING_MODEL"] == "jina-embeddings-v3"
     assert told["FORGETLESS_EMBEDDING_DIMENSIONS"] == "1024"

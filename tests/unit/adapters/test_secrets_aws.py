@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import pytest
@@ -100,8 +101,9 @@ def test_the_llm_gets_the_secrets_text(manager: Manager) -> None:
     assert server.requests[0].headers["authorization"] == "Bearer sk-real"
 
 
-def test_services_are_composed_without_reading_a_secret() -> None:
-    build_services(Settings(milvus_token=ARN, embedder_api_key=ARN, llm_api_key=ARN, llm_model="m"))
+def test_services_are_composed_without_reading_a_secret(tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger.db")
+    build_services(Settings(ledger_path=ledger, milvus_token=ARN, embedder_api_key=ARN, llm_api_key=ARN, llm_model="m"))
 
 
 def test_neither_boto3_nor_the_reader_is_loaded_for_plain_secrets() -> None:
