@@ -168,8 +168,8 @@ _WORK = (
     ),
     Mutation(
         "generations: all that a switch left is brought at once",
-        "service/generations/drain.py",
-        "if looked_at and stopped():",
+        "service/jobs/reindex.py",
+        "if looked_at and not in_time():",
         "if False:",
         _DRAIN,
     ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from forgetless.adapters.queue_none import NoQueue
 from forgetless.domain.bulk_jobs import BulkJob
-from forgetless.domain.generations import Generation, Generations, collection_of
+from forgetless.domain.generations import Generation, Generations, Phase, collection_of
 from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.domain.recipes import RECIPES
 from forgetless.domain.scope import Scope
@@ -20,6 +20,7 @@ from forgetless.service.generations.record import GenerationRecord
 from forgetless.service.generations.upkeep import GenerationUpkeep, UpkeepRules
 from forgetless.service.requests import AddRequest, IncomingMessage, SearchRequest
 from forgetless.service.services import Ports, Services
+from tests.fakes.clock import FakeClock
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import MemoryIndex
 
@@ -97,6 +98,16 @@ def work(serving: Serving) -> None:
     """A sweep, and a turn of the worker."""
     serving().sweep.sweep()
     serving().bulk_worker.turn()
+
+
+def work_until(serving: Serving, clock: FakeClock, phase: Phase, *, most: int = 30) -> None:
+    """Let a process work until the record is in this phase."""
+    for _ in range(most):
+        if known(serving).phase is phase:
+            return
+        work(serving)
+        clock.advance(10)
+    raise AssertionError(f"it is still {known(serving)}")
 
 
 def job_of(serving: Serving) -> BulkJob:

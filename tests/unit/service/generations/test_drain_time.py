@@ -8,21 +8,11 @@ import pytest
 
 from forgetless.domain.generations import KNOWN_S, Phase
 from forgetless.domain.scope import Scope
-from forgetless.runtime.serving import Serving
 from forgetless.service import history_portions
 from tests.fakes.clock import FakeClock
-from tests.unit.service.generations.place import NEW, OLD, Place, job_of, known, say, work
+from tests.unit.service.generations.place import NEW, OLD, Place, job_of, known, say, work_until
 
 TENANTS = ("acme", "bolt", "cord")
-
-
-def until(process: Serving, clock: FakeClock, phase: Phase) -> None:
-    for _ in range(30):
-        if known(process).phase is phase:
-            return
-        work(process)
-        clock.advance(10)
-    raise AssertionError(f"it is still {known(process)}")
 
 
 def pending(place: Place, tenant: str) -> None:
@@ -35,7 +25,7 @@ def test_a_switch_waits_until_what_is_pending_was_brought_portion_by_portion(pla
     process = place.process()
     for tenant in TENANTS:
         say(process, "She drinks tea.", "She has a dog.", scope=Scope(tenant, user_id="anna"))
-    until(process, clock, Phase.JOINING)
+    work_until(process, clock, Phase.JOINING)
     for tenant in TENANTS:
         pending(place, tenant)
     clock.advance(KNOWN_S)
@@ -57,7 +47,7 @@ def test_what_a_switch_left_is_brought_to_both_one_after_the_other(
 ) -> None:
     process = place.process()
     ids = say(process, "She drinks tea.", "She has a dog.", "She likes snow.")
-    until(process, clock, Phase.SETTLING)
+    work_until(process, clock, Phase.SETTLING)
     for one in (OLD, NEW):
         place.opened(one).index.drop_all("acme")
     memories = list(place.ledger.read("acme", ids).values())

@@ -12,20 +12,26 @@ from forgetless.ports.embedder import EmbeddingTask
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.services import Ports, Services
 from tests.fakes.clock import FakeClock
-from tests.unit.service.generations.place import ANNA, NEW, OLD, Place, find, job_of, known, say, upkeep, work
+from tests.unit.service.generations.place import (
+    ANNA,
+    NEW,
+    OLD,
+    Place,
+    find,
+    job_of,
+    known,
+    say,
+    upkeep,
+    work,
+    work_until,
+)
 
 TEXTS = [f"{word} {word}{number} lives near {word}{number + 7} alone." for number, word in enumerate("abcdefghi")]
 
 
 def through(place: Place, *, clock: FakeClock, until: Phase, most: int = 30) -> None:
     """Let a process work until the record is in this phase."""
-    process = place.process()
-    for _ in range(most):
-        if known(process).phase is until:
-            return
-        work(process)
-        clock.advance(10)
-    raise AssertionError(f"it is still {known(process)}")
+    work_until(place.process(), clock, until, most=most)
 
 
 def test_a_changed_model_fills_a_new_generation_and_serves_it(place: Place, clock: FakeClock) -> None:

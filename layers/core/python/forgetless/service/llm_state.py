@@ -72,6 +72,7 @@ class LlmState:
         fault, now = fault_of(held), self._clock.now()
         since = now if fault is None else fault.since
         body: dict[str, Any] = {} if held is None else dict(held.body)
+        # An earlier version, which may run beside this one during an upgrade, waits for this time.
         wait = hold_s(seconds_between(since, now), retry_after)
         if self._put(held, {**body, "error": reason, "since": since, "next_try_at": later(now, wait)}):
             _logger.error("the LLM fails", extra={"reason": reason, "since": since, "next_try_s": round(wait)})

@@ -1,8 +1,8 @@
 """LlmTrials: which adds of a tenant may call the LLM while it fails for the tenant. All processes share it.
 
 A text of one speaker, or a tenant's own gateway, may be what the LLM fails on. So a failure holds up nobody else: only
-when several adds of a tenant have failed and none has succeeded since, its queued adds try one at a time. What another
-tenant's calls, or calls that are no adds, come to counts nothing here.
+when several adds of a tenant have failed and none has succeeded since, its queued adds try one at a time. Calls for
+other tenants, and calls that are not for an add, do not count.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _JOB: ContextVar[Job | None] = ContextVar("the add that calls the LLM", default=
 
 @contextmanager
 def calling_for(job: Job) -> Iterator[None]:
-    """What calls of the LLM come to counts for this add, while the context is open."""
+    """Count the results of LLM calls for this add, while the context is open."""
     token = _JOB.set(job)
     try:
         yield
@@ -46,7 +46,7 @@ def calling_for(job: Job) -> Iterator[None]:
 
 
 class LlmTrials:
-    """Notes what adds' calls come to. It costs a look in ten seconds, and writes only around failures."""
+    """Notes the results of adds' calls. It costs a look in ten seconds, and writes only around failures."""
 
     def __init__(self, *, ledger: DocumentStore, clock: Clock) -> None:
         self._ledger = ledger

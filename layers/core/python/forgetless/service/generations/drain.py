@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from forgetless.domain.generations import Generation, Generations, Phase
 from forgetless.domain.memory import Memory
@@ -12,8 +12,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.generations.beside import OtherGenerations
 from forgetless.service.generations.opened import Openings
-from forgetless.service.history_portions import light_portions
-from forgetless.service.jobs.reindex import Refreshed
+from forgetless.service.jobs.reindex import Refreshed, refreshed_in_portions
 from forgetless.service.writing.indexer import by_tenant
 
 __all__ = ["Drain", "Drained"]
@@ -117,27 +116,25 @@ class Drain:
         if known.other is None:  # nothing lacks them any more
             self._ledger.mark_caught_up(memories)
             return Refreshed()
-        if known.phase not in _LATE_SERVING:
-            return self._beside.bring(known.other, memories, in_time=lambda: not stopped())
-        done, looked_at = Refreshed(), 0
-        # A portion is brought to both before the next one, so that it is no longer behind if the time ends then.
-        for portion in light_portions(memories):
-            if looked_at and stopped():
-                return replace(done, left=done.left + len(memories) - looked_at)
-            done += self._bring_both(known, portion, stopped)
-            looked_at += len(portion)
-        return done
 
-    def _bring_both(self, known: Generations, memories: Sequence[Memory], stopped: Callable[[], bool]) -> Refreshed:
+        def in_time() -> bool:
+            return not stopped()
+
+        if known.phase not in _LATE_SERVING:
+            return self._beside.bring(known.other, memories, in_time=in_time)
+        # A portion is brought to both before the next one, so that it is no longer behind if the time ends then.
+        return refreshed_in_portions(memories, lambda portion: self._bring_both(known, portion, in_time), in_time)
+
+    def _bring_both(self, known: Generations, memories: Sequence[Memory], in_time: Callable[[], bool]) -> Refreshed:
         assert known.other is not None
-        if left := self._bring_serving(known, memories, stopped):
+        if left := self._bring_serving(known, memories, in_time):
             return Refreshed(left=left)
         if known.phase is Phase.STALE:
             self._drop_outdated(known, memories)
             return Refreshed()
-        return self._beside.bring(known.other, memories, in_time=lambda: not stopped())
+        return self._beside.bring(known.other, memories, in_time=in_time)
 
-    def _bring_serving(self, known: Generations, memories: Sequence[Memory], stopped: Callable[[], bool]) -> int:
+    def _bring_serving(self, known: Generations, memories: Sequence[Memory], in_time: Callable[[], bool]) -> int:
         """Bring the serving generation what was written before it served everywhere; returns how many are left."""
         if known.phase is not Phase.SETTLING:
             live = by_tenant(memory for memory in memories if memory.live)
@@ -148,7 +145,7 @@ class Drain:
             ]
         if not memories:
             return 0
-        return self._beside.bring(known.serving, memories, serves=True, in_time=lambda: not stopped()).left
+        return self._beside.bring(known.serving, memories, serves=True, in_time=in_time).left
 
     def _drop_outdated(self, known: Generations, memories: Sequence[Memory]) -> None:
         assert known.other is not None

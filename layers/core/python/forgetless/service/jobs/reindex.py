@@ -18,7 +18,7 @@ from forgetless.service.jobs.refused_rows import halved, reason_of_refusal, try_
 from forgetless.service.known_names import KnownNames
 from forgetless.service.writing.indexer import Indexer, by_tenant
 
-__all__ = ["Refreshed", "RefusalLedger", "Reindexer"]
+__all__ = ["Refreshed", "RefusalLedger", "Reindexer", "refreshed_in_portions"]
 
 _logger = logging.getLogger(__name__)
 
@@ -42,6 +42,19 @@ class Refreshed:
             self.set_aside + other.set_aside,
             self.left + other.left,
         )
+
+
+def refreshed_in_portions(
+    memories: Sequence[Memory], refresh: Callable[[Sequence[Memory]], Refreshed], in_time: Callable[[], bool]
+) -> Refreshed:
+    """What `refresh` makes of light portions: of the first one in any case, and of others as long as there is time."""
+    done, looked_at = Refreshed(), 0
+    for portion in light_portions(memories):
+        if looked_at and not in_time():
+            return replace(done, left=done.left + len(memories) - looked_at)
+        done += refresh(portion)
+        looked_at += len(portion)
+    return done
 
 
 class RefusalLedger(Protocol):
@@ -77,13 +90,7 @@ class Reindexer:
         counted, and after MOST_REFUSALS the memory is set aside.
         Raises the errors of embedder and index that do not blame a memory.
         """
-        done, looked_at = Refreshed(), 0
-        for portion in light_portions(memories):
-            if looked_at and not in_time():
-                return replace(done, left=done.left + len(memories) - looked_at)
-            done += self._refresh_portion(portion, in_time)
-            looked_at += len(portion)
-        return done
+        return refreshed_in_portions(memories, lambda portion: self._refresh_portion(portion, in_time), in_time)
 
     def _refresh_portion(self, memories: Sequence[Memory], in_time: Callable[[], bool]) -> Refreshed:
         # Names that an earlier version or an import did not note.
