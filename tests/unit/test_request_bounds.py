@@ -1,10 +1,11 @@
-"""No request goes on for ever: heads, trailers and unread bodies are cut off; what ends is served as before."""
+"""No request goes on for ever: endless ones and slow clients are cut off; what ends in time is served as before."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import inspect
+import itertools
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -178,6 +179,90 @@ def test_what_ends_in_time_is_served_and_the_connection_goes_on(served: Served) 
             while answer.count(b"1 headers, 0 bytes.") < 3000:
                 answer += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 65536), 20)
             await sending
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def impatient(served: Served, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """Return the server with the time limits of tests."""
+    module = {"emulator": of_emulator, "serve": of_serve, "embedder": of_embedder}[
+        request.node.callspec.params["served"]
+    ]
+    for name in ("HEAD_SECONDS", "BODY_SECONDS", "ANSWER_SECONDS"):
+        monkeypatch.setattr(module, name, 0.3)
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.05)
+    return served
+
+
+async def _dripped(client: socket.socket, data: bytes) -> None:
+    """Send a byte at a time until the server closes."""
+    with contextlib.suppress(ConnectionError):
+        for byte in itertools.cycle(data):
+            await _send(client, bytes([byte]))
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("begin", "dripped"),
+    [
+        (b"", b""),
+        (b"GET /", b"a"),
+        (b"GET /" + _HOST + b"a: ", b"a"),
+        (b"POST /" + _HOST + b"content-length: 9\r\n\r\nabc", b""),
+        (_CHUNKED, b""),
+        (_CHUNKED + b"0\r\na: ", b"a"),
+    ],
+    ids=["nothing", "request line", "header", "body", "chunk", "trailer"],
+)
+def test_a_request_that_does_not_arrive_is_a_408(impatient: Served, begin: bytes, dripped: bytes) -> None:
+    async def run() -> bytes:
+        async with impatient(_sizes) as listener, _connection(listener) as client:
+            await _send(client, begin)
+            dripping = asyncio.create_task(_dripped(client, dripped))
+            answer = await _answers(client)
+            dripping.cancel()
+            return answer
+
+    answer = asyncio.run(run())
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert answer.endswith(b"The request arrives too slowly.\n")
+
+
+def test_an_answer_that_nobody_reads_is_dropped(impatient: Served) -> None:
+    ended = []
+
+    async def large(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a" * 8_000_000, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        ended.append(await receive())
+
+    async def run() -> None:
+        async with impatient(large) as listener, _connection(listener) as client:
+            await _send(client, b"GET /" + _HOST + b"\r\n")
+            while not ended:
+                await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert ended == [{"type": "http.disconnect"}]
+
+
+def test_a_slow_application_and_an_idle_connection_are_waited_for(impatient: Served) -> None:
+    async def slow(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.8)
+        await _sizes(scope, receive, send)
+
+    # Of a large body, uvicorn reads only the begin until the application reads it.
+    requests = [b"GET /" + _HOST + b"\r\n", b"POST /" + _HOST + b"content-length: 6000000\r\n\r\n" + b"a" * 6_000_000]
+
+    async def run() -> None:
+        async with impatient(slow) as listener, _connection(listener) as client:
+            for request in requests:
+                answer, _ = await asyncio.gather(_answers(client, b"bytes."), _send(client, request))
+                assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+                await asyncio.sleep(0.5)
 
     asyncio.run(run())
 

@@ -1,7 +1,8 @@
-"""HTTP as uvicorn reads it, but heads and trailers end, trailers are no headers, and no unread body is read for ever.
+"""HTTP as uvicorn reads it, but heads and trailers end, trailers are no headers, and no client is waited for for ever.
 
 httptools keeps a header until its line ends, however long that is, and copies it at each piece that arrives. uvicorn
-does the same with the URL, and adds what follows a chunked body to the headers of the request.
+does the same with the URL, and adds what follows a chunked body to the headers of the request. It keeps a connection on
+which no request begins or ends, so clients that send nothing could use up the files that a process may open.
 
 The service, the embedder and the emulator share no code, so each has this file; a test compares them. Only processes
 that serve with uvicorn import it.
@@ -9,9 +10,19 @@ that serve with uvicorn import it.
 
 from __future__ import annotations
 
+import asyncio
+
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-__all__ = ["MAX_HEAD_BYTES", "MAX_TRAILER_BYTES", "MAX_UNREAD_BYTES", "BoundedHttp"]
+__all__ = [
+    "ANSWER_SECONDS",
+    "BODY_SECONDS",
+    "HEAD_SECONDS",
+    "MAX_HEAD_BYTES",
+    "MAX_TRAILER_BYTES",
+    "MAX_UNREAD_BYTES",
+    "BoundedHttp",
+]
 
 #: The request line and the headers of one request. h11 has the same limit.
 MAX_HEAD_BYTES = 64 * 1024
@@ -19,11 +30,22 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_TRAILER_BYTES = 16 * 1024
 #: What is read and dropped after the answer. Many clients send the whole body before they read, and would miss a 413.
 MAX_UNREAD_BYTES = 32 * 1024 * 1024
+#: How long a head may take from its first byte on, and a new connection until that byte.
+HEAD_SECONDS = 30.0
+#: How long a body, its trailers included, may go on without a byte of the body.
+BODY_SECONDS = 60.0
+#: How long a client may read nothing of an answer that waits for it.
+ANSWER_SECONDS = 60.0
+#: How often a connection is looked at: by so much may the three be longer.
+_LOOK_SECONDS = 5.0
 #: What the parser gets at once, so by how much a head may be longer than its limit.
 _PIECE_BYTES = 4096
 #: How long a client whose head was refused has to read why.
 _LINGER_S = 5.0
-_TOO_LARGE = b"The head or the trailers of the request are too large.\n"
+_REASONS = {
+    408: b"The request arrives too slowly.\n",
+    431: b"The head or the trailers of the request are too large.\n",
+}
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -34,6 +56,21 @@ class BoundedHttp(HttpToolsProtocol):
     _progress = False
     _pending = 0  # bytes since the head began, or since the last byte of the body
     _unread = 0  # bytes since the answer
+    _since = 0.0  # when the client began to be waited for
+    _unsent, _unsent_since = 0, 0.0  # bytes of answers that the client has not read at the last look, and since when
+    _looking: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        self._looking = self.loop.call_later(_LOOK_SECONDS, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the connection."""
+        super().connection_lost(exc)
+        if self._looking is not None:
+            self._looking.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, unless it is too much."""
@@ -48,14 +85,36 @@ class BoundedHttp(HttpToolsProtocol):
             self._unread = 0
 
     def _parse(self, piece: bytes) -> None:
+        begins = self._pending == 0
         self._progress = False
         super().data_received(piece)
         if self.transport.is_closing():  # uvicorn has answered 400
             self._refused = True
             return
         self._pending = 0 if self._progress else self._pending + len(piece)
+        if self._progress or begins:
+            self._since = self.loop.time()
         if self._pending > (MAX_TRAILER_BYTES if self.headers_ended else MAX_HEAD_BYTES):
-            self._refuse()
+            self._refuse(431)
+
+    def _look(self) -> None:
+        """End the connection if its client neither sends the rest of a request nor reads an answer."""
+        self._looking = self.loop.call_later(_LOOK_SECONDS, self._look)
+        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
+        if unsent == 0 or unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        elif now - self._unsent_since > ANSWER_SECONDS:
+            self.transport.abort()
+            return
+        limit = BODY_SECONDS if self.headers_ended else HEAD_SECONDS
+        if not self._refused and self._waits_for_client() and now - self._since > limit:
+            self._refuse(408)
+
+    def _waits_for_client(self) -> bool:
+        """Whether a part of a request is missing. Between requests, uvicorn's own time limit counts."""
+        if self.headers_ended:
+            return not self.flow.read_paused  # else it is the application that does not read
+        return self.cycle is None or self._pending > 0
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -83,8 +142,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
         self.headers_ended = False
 
-    def _refuse(self) -> None:
-        """Answer 431 and read no request any more; an answer that has begun is cut off instead."""
+    def _refuse(self, status: int) -> None:
+        """Answer with the status and read no request any more; an answer that has begun is cut off instead."""
         self._refused = True
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
@@ -96,8 +155,9 @@ class BoundedHttp(HttpToolsProtocol):
         elif self.headers_ended:  # the request is answered already
             self.transport.close()
             return
-        head = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(_TOO_LARGE)
-        self.transport.write(STATUS_LINE[431] + head + _TOO_LARGE)
+        reason = _REASONS[status]
+        head = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(reason)
+        self.transport.write(STATUS_LINE[status] + head + reason)
         # A connection that is closed with unread data is reset, and the client may lose the answer.
         self.transport.write_eof()
         self._unset_keepalive_if_required()
