@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from forgetless.domain.errors import LlmReplyError
+from forgetless.domain.json_values import JsonScan
 from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.ports.llm import Completion
@@ -211,6 +212,16 @@ def test_a_record_that_was_cut_off_is_none() -> None:
 def test_thoughts_are_no_text(reply: Completion, reason: str) -> None:
     with pytest.raises(LlmReplyError, match=reason):
         ask_summary(FakeLlm([reply]), [], deadline_s=5)
+
+
+@pytest.mark.parametrize("reply", [Completion("{}" * 150_000), Completion("", "stop", "{}" * 150_000)])
+def test_a_reply_of_enormous_length_is_not_read(reply: Completion, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    scan = JsonScan.run
+    monkeypatch.setattr(JsonScan, "run", lambda self: (read.append(len(self.text)), scan(self))[1])
+    with pytest.raises(LlmReplyError, match="after one repair: it is longer than 262,144 characters"):
+        extract(FakeLlm([reply, reply]), asked("x"), deadline_s=10, clock=FakeClock())
+    assert max(read, default=0) < 1000
 
 
 #: Texts that cost a naive reader the square of their length, or all of its stack.

@@ -11,7 +11,7 @@ from forgetless.domain.errors import LlmReplyError
 from forgetless.domain.json_values import JsonSpan, json_spans
 from forgetless.ports.llm import Completion
 
-__all__ = ["InvalidReplyError", "clean", "json_of", "text_of"]
+__all__ = ["MAX_REPLY_CHARS", "InvalidReplyError", "clean", "json_of", "text_of"]
 
 _NAMES = r"(?:[a-z]{1,16}:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis)"
 #: What begins and ends thoughts: DeepSeek and Qwen, Seed, Magistral, Kimi, and the channels of gpt-oss.
@@ -21,7 +21,8 @@ _TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORE
 #: A line that begins or ends a block of code.
 _FENCE = re.compile(r"^[ \t]*+```[^`\n]*+$", re.MULTILINE)
 
-
+#: The most characters that are searched for JSON: reading the worst of them takes some three seconds of CPU.
+MAX_REPLY_CHARS = 256 * 1024
 #: White space, and the mark that some servers put before a text.
 _BLANK = "\ufeff \t\r\n"
 
@@ -63,6 +64,8 @@ def clean(text: str) -> str:
 
 
 def _json_of(reply: Completion, wanted: Callable[[object], bool], quotations: _Quotations) -> object:
+    if len(reply.text) + len(reply.thoughts) > MAX_REPLY_CHARS:
+        raise InvalidReplyError(f"it is longer than {MAX_REPLY_CHARS:,} characters")
     text = _decoded(reply.text)
     if (value := _whole(text)) is not None:
         return value
