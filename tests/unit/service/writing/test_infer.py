@@ -196,6 +196,31 @@ def test_a_writer_that_waits_reads_and_its_waits_grow(new_world: NewWorld, monke
     assert 20 <= len(world.clock.slept) <= 60
 
 
+def test_a_message_that_is_delivered_twice_does_not_wait_for_its_own_job(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_slow(_messages: Sequence[ChatMessage]) -> str:
+        raise TimeoutError
+
+    world = new_world(too_slow)
+    with pytest.raises(DeadlineError):
+        world.say("I am here", infer=True)
+    (job,) = world.ledger.jobs("default", limit=1)[0]
+    acquire, slept = world.ledger.acquire_lease, len(world.clock.slept)
+
+    def late(name: str, *, owner: str, now: str, until: str) -> bool:
+        if acquire(name, owner="the first delivery", now=now, until=later(now, 60)):
+            world.ledger.claim_job("default", job.id, owner="the first delivery", now=now, until=later(now, 60))
+        return acquire(name, owner=owner, now=now, until=until)
+
+    monkeypatch.setattr(world.ledger, "acquire_lease", late)
+    world.services.ingest.run("default", job.id, seconds=60)
+    assert len(world.clock.slept) == slept + 1
+    standing = world.ledger.job("default", job.id)
+    assert standing is not None
+    assert (standing.state, standing.lease_owner) == (JobState.RUNNING, "the first delivery")
+
+
 def test_procedural_memory_of_an_agent_is_one_summary(new_world: NewWorld) -> None:
     world = new_world(["1. opened the page 2. pressed buy"])
     outcome = world.say(

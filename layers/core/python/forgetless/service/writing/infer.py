@@ -165,7 +165,7 @@ class InferenceRun:
         lease = f"scope:{job.scope.writer_key()}"
         held = [] if slot is None else [slot]
         try:
-            self._take_lease(lease, owner, deadline)
+            self._take_lease(lease, job, owner, deadline)
             held.append(lease)
             return self._claim(job, owner, deadline, in_background=in_background)
         finally:
@@ -211,6 +211,15 @@ class InferenceRun:
         if held is not None and held.lease_owner in {owner, None} and not held.finished:
             self._ledger.update_job(change(held), held=held)
 
+    def _raise_if_taken(self, job: Job, owner: str) -> None:
+        standing = self._ledger.job(job.tenant, job.id)
+        if (
+            standing is None
+            or standing.finished
+            or (standing.held_s(self._clock.now()) and standing.lease_owner != owner)
+        ):
+            raise self._taken(job)
+
     def _taken(self, job: Job) -> LeaseLostError:
         standing = self._ledger.job(job.tenant, job.id)
         if standing is None or standing.finished:
@@ -221,14 +230,16 @@ class InferenceRun:
     def _until(self, deadline: float) -> str:
         return later(self._clock.now(), max(0.0, deadline - self._clock.monotonic()) + LEASE_MARGIN_S)
 
-    def _take_lease(self, lease: str, owner: str, deadline: float) -> None:
+    def _take_lease(self, lease: str, job: Job, owner: str, deadline: float) -> None:
         looks = count()
         while not self._ledger.acquire_lease(lease, owner=owner, now=self._clock.now(), until=self._until(deadline)):
             # While another one has it, a waiting writer only reads: a write costs more, and disturbs the holder.
             while True:
                 if (left := deadline - self._clock.monotonic()) <= 0:
                     raise ScopeBusyError(self._wait_for(lease))
-                self._clock.sleep(min(_LEASE_WAITS.wait_s(next(looks)), left))
+                self._clock.sleep(min(_LEASE_WAITS.wait_s(look := next(looks)), left))
+                if look == 0:  # a message that was delivered twice need not wait for its own job
+                    self._raise_if_taken(job, owner)
                 until = self._ledger.lease_until(lease)
                 if until is None or until <= self._clock.now():
                     break
