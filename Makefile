@@ -188,7 +188,7 @@ bench-embedder-full: $(STAMP) model ## Batching policies, sweeps, memory over ha
 	@cd embedder_container && exec ../$(PY) -m bench --full --model-dir '$(TEST_MODEL)' --out ../bench-results $(ARGS)
 
 test-models: $(TORCH_STAMP) ## Tests of models against torch (installs it, in an environment of its own)
-	@PYTHONPATH=embedder_container:. .venv-models/bin/python -m pytest -q tests/models $(ARGS)
+	@PYTHONPATH=embedder_container:. .venv-models/bin/python -m pytest -q --confcutdir tests/models tests/models $(ARGS)
 # Only a model on make's own command line: a shell may have one for `make up`.
 LOAD_MODEL = $(if $(filter command,$(firstword $(origin EMBEDDING_MODEL))),--model '$(EMBEDDING_MODEL)')
 load: $(STAMP) $(LOAD_STAMP) ## Load the running service with k6 and draw a report: make load ARGS="--quick"; EMBEDDING_MODEL=jina-v3-shape: two of its own
