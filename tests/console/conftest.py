@@ -90,8 +90,10 @@ def browser(house: House) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only make test-console has it
 
     with sync_playwright() as playwright:
-        # A sandbox of its own is refused to root.
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        # A sandbox of its own is refused to root. Where keys scroll smoothly, Chromium drops one in some hundred, which
+        # comes just as the movement of the one before ends.
+        flags = ["--no-sandbox", "--disable-smooth-scrolling"]
+        launched = playwright.chromium.launch(executable_path=BROWSER, args=flags)
         yield launched
         launched.close()
 
