@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.errors import QueueError
@@ -18,7 +16,6 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.queue import JobQueue
 from tests.fakes.clock import FakeClock
 from tests.fakes.queue import MemoryQueue
-from tests.queue_server import serve_queues
 
 MAX_RECEIVES = 2
 
@@ -88,30 +85,10 @@ class SqsHarness:
         return [message["Body"] for message in self._receive(self.dead_url)]
 
 
-@pytest.fixture(scope="module")
-def moto_endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def emulator_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve_queues(tmp_path_factory.mktemp("sqs") / "sqs.db") as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(params=["memory", "moto", "emulator"])
-def harness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Harness:
-    if request.param == "memory":
+@pytest.fixture
+def harness(endpoint: str | None, request: pytest.FixtureRequest) -> Harness:
+    if endpoint is None:
         return MemoryHarness()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"):
-        monkeypatch.delenv(name, raising=False)
-    endpoint = request.getfixturevalue(f"{request.param}_endpoint")
     return SqsHarness(endpoint, f"q{zlib.crc32(request.node.name.encode())}")
 
 
