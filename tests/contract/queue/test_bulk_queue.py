@@ -89,7 +89,7 @@ def test_a_delayed_message_is_not_received_yet(harness: Harness, delay_s: float)
     assert [message["job_id"] for message in harness.receive() + harness.receive()] == ["now"]
 
 
-@pytest.mark.parametrize("harness", ["moto", "emulator"], indirect=True)
+@pytest.mark.parametrize("endpoint", ["moto", "emulator"], indirect=True)
 def test_the_tenant_is_the_message_group_whatever_its_name(harness: SqsHarness) -> None:
     for tenant in ("acme", "acme", "a \ud800 tenant\x00" + "x" * 500):
         harness.queue.send(job(tenant=tenant))
@@ -100,7 +100,7 @@ def test_the_tenant_is_the_message_group_whatever_its_name(harness: SqsHarness) 
     assert (len(received), len(groups), {len(group) for group in groups}) == (3, 2, {64})
 
 
-@pytest.mark.parametrize("harness", ["moto", "emulator"], indirect=True)
+@pytest.mark.parametrize("endpoint", ["moto", "emulator"], indirect=True)
 def test_a_missing_queue_is_a_queue_error_that_names_the_reason(harness: SqsHarness) -> None:
     harness.sqs.delete_queue(QueueUrl=harness.url)
     with pytest.raises(

@@ -185,7 +185,7 @@ def test_the_memory_of_attempts_ends_after_five_minutes() -> None:
     assert len(queue) == 2
 
 
-@pytest.mark.parametrize("harness", ["moto", "emulator"], indirect=True)
+@pytest.mark.parametrize("endpoint", ["moto", "emulator"], indirect=True)
 def test_a_missing_queue_is_a_queue_error_that_names_the_reason(harness: SqsHarness) -> None:
     harness.sqs.delete_queue(QueueUrl=harness.url)
     with pytest.raises(QueueError, match=r"job-1 \(AWS\.SimpleQueueService\.NonExistentQueue|QueueDoesNotExist"):
