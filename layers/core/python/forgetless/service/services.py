@@ -55,6 +55,7 @@ from forgetless.service.llm_trials import LlmTrials
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
+from forgetless.service.writing.embedding_trials import EmbeddingTrials
 from forgetless.service.writing.erase_memories import MemoryEraser
 from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.indexer import Beside, Indexer
@@ -188,7 +189,9 @@ class Services(RequestServices):
             held_s=(retention or Retention()).held_jobs_s,
             meter=self.meter,
         )
-        reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, names=self.names, clock=clock)
+        trials = EmbeddingTrials(clock)
+        indexer = self._indexer.in_background(trials)
+        reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=indexer, names=self.names, clock=clock)
         works: dict[BulkKind, PortionWork] = {
             BulkKind.ERASE: erase_work,
             BulkKind.DELETE: self._matching,
@@ -206,6 +209,7 @@ class Services(RequestServices):
         self.sweep = SweepService(
             ledger=ledger,
             reindexer=reindexer,
+            doubtful=trials.doubtful,
             queue=ports.queue,
             bulk=self.bulk,
             erasures=self._erasures,

@@ -16,6 +16,7 @@ from forgetless.service.generations.opened import Openings
 from forgetless.service.generations.record import GenerationRecord
 from forgetless.service.jobs.reindex import Refreshed, Reindexer
 from forgetless.service.known_names import KnownNames
+from forgetless.service.writing.embedding_trials import EmbeddingTrials
 from forgetless.service.writing.indexer import Indexer, by_tenant
 
 __all__ = ["OtherGenerations"]
@@ -39,6 +40,7 @@ class OtherGenerations:
         self._ledger = ledger
         self._clock = clock
         self._names = KnownNames(ledger=ledger, clock=clock)
+        self._trials = EmbeddingTrials(clock)
 
     def exist(self) -> bool:
         return bool(self._others())
@@ -64,7 +66,7 @@ class OtherGenerations:
             try:
                 serves = generation == known.serving
                 if known.written_to or (late and serves):
-                    self.bring(generation, memories, serves=serves)
+                    self._reindexer(generation, serves=serves, trials=None).refresh(memories)
                 else:
                     # The row of a superseded memory stays until the drain moves it to the past.
                     self._drop(generation, [memory for memory in memories if memory.deleted])
@@ -82,14 +84,19 @@ class OtherGenerations:
     ) -> Refreshed:
         """Make the generation hold exactly these versions; raises the errors of embedder, index and ledger.
 
-        What the one that serves refuses is noted as for every write; what the other one lacks is behind.
+        What the one that serves refuses is noted as for every write; what the other one lacks is behind. This is for
+        work in the background: it tries texts one by one if the embedder fails on some.
         """
+        return self._reindexer(generation, serves=serves, trials=self._trials).refresh(memories, in_time=in_time)
+
+    def _reindexer(self, generation: Generation, *, serves: bool, trials: EmbeddingTrials | None) -> Reindexer:
         opened = self._openings.of(generation)
         ledger = self._ledger if serves else BehindLedger(self._ledger, self._clock)
         index, names = opened.index, self._names
-        indexer = Indexer(ledger=ledger, index=index, embedder=opened.embedder, recipe=opened.recipe, names=names)
-        reindexer = Reindexer(ledger=ledger, index=index, indexer=indexer, names=names, clock=self._clock)
-        return reindexer.refresh(memories, in_time=in_time)
+        indexer = Indexer(
+            ledger=ledger, index=index, embedder=opened.embedder, recipe=opened.recipe, names=names, trials=trials
+        )
+        return Reindexer(ledger=ledger, index=index, indexer=indexer, names=names, clock=self._clock)
 
     def _others(self) -> list[Generation]:
         return [one for one in self._record.known().all if one.collection != self._mine]

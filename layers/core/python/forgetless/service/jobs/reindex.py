@@ -17,6 +17,7 @@ from forgetless.service.history_portions import light_portions
 from forgetless.service.jobs.refused_rows import halved, reason_of_refusal, try_control
 from forgetless.service.known_names import KnownNames
 from forgetless.service.writing.indexer import Indexer, by_tenant
+from forgetless.service.writing.past_rows import first_or
 
 __all__ = ["Refreshed", "RefusalLedger", "Reindexer", "refreshed_in_portions"]
 
@@ -87,8 +88,8 @@ class Reindexer:
 
         A memory that embedder or index refuse keeps no other from being indexed, not even one that has it as context:
         that one is then indexed without it. What the embedder refuses has a row with its words alone. The refusal is
-        counted, and after MOST_REFUSALS the memory is set aside.
-        Raises the errors of embedder and index that do not blame a memory.
+        counted, and after MOST_REFUSALS the memory is set aside. An Indexer with `trials` finds out which texts the
+        embedder fails on for other reasons, too. Raises the errors of embedder and index that do not blame a memory.
         """
         return refreshed_in_portions(memories, lambda portion: self._refresh_portion(portion, in_time), in_time)
 
@@ -139,8 +140,11 @@ class Reindexer:
         for tenant, gone in by_tenant(memory for memory in memories if memory.deleted).items():
             self._index.drop_older(tenant, gone)
         live = [memory for memory in memories if memory.live]
-        rows = self._indexer.rows(live, self._indexer.context_messages(live) if with_context else {}, refused=refused)
-        late |= self._indexer.past.refresh(memories, in_time=in_time)
+        talk = self._indexer.context_messages(live) if with_context else {}
+        rows = self._indexer.rows(live, talk, in_time=first_or(in_time), refused=refused)
+        late |= {memory.id for memory in live} - {row.memory.id for row in rows}
+        embedded = [memory for memory in memories if memory.id not in late]
+        late |= self._indexer.past.refresh(embedded, in_time=in_time)
         # An older row stays until it stands among those of the past.
         through = [memory for memory in memories if memory.id not in late]
         for tenant, portion in by_tenant(memory for memory in through if not memory.deleted).items():

@@ -83,6 +83,7 @@ class SweepService:
 
     `rebuilds` says whether a run has the time and the rights to look for a lost index and to reindex every tenant.
     `generations` looks after the generation of the index beside the one that serves, `held_adds` after adds that wait.
+    `doubtful` says whether the embedder has failed on a text of a tenant.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class SweepService:
         rebuilds: bool = True,
         generations: Callable[[], int] = lambda: 0,
         held_adds: Callable[[], int] = lambda: 0,
+        doubtful: Callable[[str], bool] = lambda _tenant: False,
     ) -> None:
         self._ledger = ledger
         self._reindexer = reindexer
@@ -111,6 +113,7 @@ class SweepService:
         self._rebuilds = rebuilds
         self._generations = generations
         self._held_adds = held_adds
+        self._doubtful = doubtful
         self._gauges = Gauges(ledger=ledger, clock=clock)
         self._given_up = 0
         self._set_aside = 0
@@ -271,10 +274,20 @@ class SweepService:
         return False
 
     def _index(self) -> int:
-        """Index a portion of each tenant in turn, so that one with much to index does not hold up the others."""
+        """Index a portion of each tenant in turn, so that one with much to index does not hold up the others.
+
+        Tenants with a text on which the embedder fails have one turn each, after the others: it may take as long as the
+        embedder is waited for.
+        """
         waiting = deque(self._ledger.pending_tenants(limit=_TENANTS))
         waiting.rotate(random.randrange(len(waiting) or 1))
-        before, give_up = later(self._clock.now(), -UNINDEXED_AFTER_S), self._clock.monotonic() + PART_S
+        last = [tenant for tenant in waiting if self._doubtful(tenant)]
+        give_up = self._clock.monotonic() + PART_S
+        count = self._index_in_turn(deque(tenant for tenant in waiting if tenant not in last), give_up)
+        return count + self._index_in_turn(deque(last), give_up + _TURN_S)
+
+    def _index_in_turn(self, waiting: deque[str], give_up: float) -> int:
+        before = later(self._clock.now(), -UNINDEXED_AFTER_S)
         count = portions = 0
         while waiting and portions < MOST_PORTIONS and self._clock.monotonic() < give_up:
             tenant = waiting.popleft()
@@ -284,7 +297,7 @@ class SweepService:
             portions += 1
             done = self._refreshed(memories, until=min(give_up, self._clock.monotonic() + _TURN_S))
             count += done.indexed
-            if len(memories) == PORTION or done.left:
+            if (len(memories) == PORTION or done.left) and not self._doubtful(tenant):
                 waiting.append(tenant)
         return count
 

@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from forgetless.domain.errors import DependencyError, EmbedderTextError, IndexUnavailableError
+from forgetless.domain.errors import DependencyError, IndexUnavailableError
 from forgetless.domain.limits import EMBEDDED_AT_ONCE
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.recipe import Recipe, Told, combine
-from forgetless.ports.embedder import Embedder, EmbeddingTask
+from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import Content, IndexRow, Key, RequestIndex
 from forgetless.service.known_names import KnownNames
+from forgetless.service.writing.embedding_trials import EmbeddingTrials, Tried, embedded
 from forgetless.service.writing.past_rows import Change, PastRows, by_tenant
 from forgetless.service.writing.told import ToldMemories
 
@@ -65,15 +66,31 @@ class Indexer:
         recipe: Recipe,
         names: KnownNames,
         beside: Beside | None = None,
+        trials: EmbeddingTrials | None = None,
     ) -> None:
+        """With `trials`, which need time, a text on which the embedder fails keeps no other from being embedded."""
         self._ledger = ledger
         self._index = index
         self._embedder = embedder
         self._recipe = recipe
         self._told = ToldMemories(recipe=recipe, names=names)
+        self._names = names
         self._beside = beside
+        self._trials = trials
         #: The rows of earlier versions and of superseded memories.
         self.past = PastRows(ledger=ledger, index=index, maker=self)
+
+    def in_background(self, trials: EmbeddingTrials) -> Indexer:
+        """The same one for work that has time."""
+        return Indexer(
+            ledger=self._ledger,
+            index=self._index,
+            embedder=self._embedder,
+            recipe=self._recipe,
+            names=self._names,
+            beside=self._beside,
+            trials=trials,
+        )
 
     def rows(
         self,
@@ -93,29 +110,34 @@ class Indexer:
         portions = [self._recipe.texts(one) for one in told]
         # A message can be the context of several memories, so each distinct text is embedded only once.
         texts = list(dict.fromkeys(text for portion in portions for text in portion))
-        # Nobody may learn from a fast answer that a text of somebody else was embedded before.
-        writers = {memory.scope.writer_key() for memory in memories}
-        owner = writers.pop() if len(writers) == 1 else ""
         vectors: dict[str, Sequence[float]] = {}
         reasons: dict[str, str] = {}
         for start in range(0, len(texts), EMBEDDED_AT_ONCE):
             if not in_time():
                 break
             some = texts[start : start + EMBEDDED_AT_ONCE]
-            try:
-                vectors |= zip(some, self._embedder.embed(some, EmbeddingTask.PASSAGE, owner=owner), strict=True)
-            except EmbedderTextError as error:
-                found = dict(zip(some, error.vectors, strict=True))
-                vectors |= {text: vector for text, vector in found.items() if vector is not None}
-                reasons |= {text: f"{error.code}: {error.message}" for text in some if found[text] is None}
+            tried = self._embedded(memories, some, least=len(portions[0]), in_time=in_time)
+            vectors |= tried.vectors
+            reasons |= tried.reasons
         if refused is not None:
             texts_of = zip(memories, portions, strict=True)
             refused |= {memory.id: reasons[portion[0]] for memory, portion in texts_of if portion[0] in reasons}
         return [
             self._row(memory, one, _vector(portion, vectors))
             for memory, one, portion in zip(memories, told, portions, strict=True)
-            if all(text in vectors or text in reasons for text in portion)
+            if portion[0] in reasons or all(text in vectors or text in reasons for text in portion)
         ]
+
+    def _embedded(
+        self, memories: Sequence[Memory], texts: Sequence[str], *, least: int, in_time: Callable[[], bool]
+    ) -> Tried:
+        # Nobody may learn from a fast answer that a text of somebody else was embedded before.
+        writers = {memory.scope.writer_key() for memory in memories}
+        owner = writers.pop() if len(writers) == 1 else ""
+        if self._trials is None:
+            return embedded(self._embedder, texts, owner=owner)
+        tenant = memories[0].scope.tenant
+        return self._trials.embed(self._embedder, texts, tenant=tenant, owner=owner, least=least, in_time=in_time)
 
     def told(self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message]) -> list[Told]:
         """The memories as the recipe reads them; `talk` holds the messages of their context."""

@@ -12,6 +12,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Protocol
 
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
@@ -20,7 +21,7 @@ from forgetless.domain.portions import weighed_portions
 from forgetless.ports.index import Content, IndexRow, Key, PastMark, PastRow, RequestIndex
 from forgetless.service.history_portions import light_portions
 
-__all__ = ["Change", "PastRows", "by_tenant"]
+__all__ = ["Change", "PastRows", "by_tenant", "first_or"]
 
 _logger = logging.getLogger(__name__)
 
@@ -205,9 +206,11 @@ class PastRows:
         for some in weighed_portions(lacking, lambda one: len(one.memory.text), most=_CHARS_AT_ONCE, count=_AT_ONCE):
             if made and not in_time():
                 return {one.memory.id for one in lacking[made:]}
-            rows = self._made(tenant, some, held, suspect)
+            rows = self._made(tenant, some, held, suspect, in_time)
             self._index.past.drop(tenant, [one.key for one in some])
             self._index.past.insert(rows)
+            if len(rows) < len(some):
+                return {one.memory.id for one in lacking[made:]}
             made += len(some)
         kept = {one.key for one in wanted}
         self._index.past.drop(tenant, [key for key in held if key not in kept])
@@ -233,20 +236,25 @@ class PastRows:
         return [one for one in found.values() if one.superseded_by in moved and one.id not in known]
 
     def _made(
-        self, tenant: str, wanted: Sequence[_Wanted], held: Mapping[Key, PastMark], suspect: Collection[Key]
+        self,
+        tenant: str,
+        wanted: Sequence[_Wanted],
+        held: Mapping[Key, PastMark],
+        suspect: Collection[Key],
+        in_time: Callable[[], bool],
     ) -> list[PastRow]:
-        """The rows; those of which only the times are wrong keep what they hold."""
+        """The rows for which there is time; those of which only the times are wrong keep what they hold."""
         same = [
             one.key
             for one in wanted
             if one.key not in suspect and one.key in held and held[one.key].made_with == one.mark.made_with
         ]
         contents: dict[Key, Content] = self._index.past.contents(tenant, same) if same else {}
-        contents |= self._embedded([one.memory for one in wanted if one.key not in contents])
+        contents |= self._embedded([one.memory for one in wanted if one.key not in contents], in_time)
         return [PastRow(contents[one.key].of(one.memory), one.mark) for one in wanted if one.key in contents]
 
-    def _embedded(self, versions: Sequence[Memory]) -> dict[Key, Content]:
-        """The contents of these versions; versions that say the same are embedded once."""
+    def _embedded(self, versions: Sequence[Memory], in_time: Callable[[], bool]) -> dict[Key, Content]:
+        """The contents of these versions, of some at least; versions that say the same are embedded once."""
         alike: defaultdict[object, list[Memory]] = defaultdict(list)
         for memory in versions:
             alike[_said(memory)].append(memory)
@@ -257,9 +265,12 @@ class PastRows:
         found: dict[Key, Content] = {}
         # The maker tells memories apart by their ids, so each call has one version of each.
         for turn in range(max(map(len, groups.values()), default=0)):
+            if turn and not in_time():
+                break
             some = {id_: group[turn] for id_, group in groups.items() if len(group) > turn}
             refused: dict[str, str] = {}
-            for row in self._maker.rows([group[0] for group in some.values()], talk, refused=refused):
+            once = first_or(in_time)
+            for row in self._maker.rows([group[0] for group in some.values()], talk, in_time=once, refused=refused):
                 found |= {_key(memory): row.content for memory in some[row.memory.id]}
             for id_, reason in refused.items():
                 _logger.warning(
@@ -283,6 +294,12 @@ class PastRows:
         others = {memory.superseded_by for memory in versions if memory.superseded_by} - begins.keys()
         found = self._ledger.read(tenant, sorted(others)) if others else {}
         return begins | {id_: memory.created_at for id_, memory in found.items()}
+
+
+def first_or(in_time: Callable[[], bool]) -> Callable[[], bool]:
+    """The same, but there is always time for a first step, so that each call makes some rows."""
+    asked = count()
+    return lambda: next(asked) == 0 or in_time()
 
 
 def _early(row: IndexRow) -> PastRow:
