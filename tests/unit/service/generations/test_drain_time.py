@@ -8,6 +8,7 @@ import pytest
 
 from forgetless.domain.generations import KNOWN_S, Phase
 from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Refusal
 from forgetless.service import history_portions
 from tests.fakes.clock import FakeClock
 from tests.unit.service.generations.place import NEW, OLD, Place, job_of, known, say, work_until
@@ -60,3 +61,19 @@ def test_what_a_switch_left_is_brought_to_both_one_after_the_other(
         drained = generations.work._drain.run(known(process), lambda: True)
         counts.append((drained.brought, drained.ended, len(place.rows(OLD)), len(place.rows(NEW))))
     assert counts == [(1, False, 1, 1), (1, False, 2, 2), (1, False, 3, 3), (0, True, 3, 3)]
+
+
+def test_what_the_serving_one_refuses_is_tried_in_the_new_one_in_portions(place: Place, clock: FakeClock) -> None:
+    process = place.process()
+    ids = say(process, "She drinks tea.", "She has a dog.", "She likes snow.")
+    refusals = [Refusal(memory, "odd") for memory in place.ledger.read("acme", ids).values()]
+    place.ledger.note_refusals(refusals, at=clock.now(), most=1)
+    work_until(process, clock, Phase.FILLING)
+    generations = process().generations
+    assert generations is not None
+    job, rows = job_of(process), []
+    while known(process).phase is Phase.FILLING:
+        progress = generations.work.portion(job, deadline=clock.monotonic())
+        job = replace(job, cursor=progress.cursor)
+        rows.append(len(place.rows(NEW)))
+    assert rows[-4:] == [1, 2, 3, 3]

@@ -99,10 +99,14 @@ class FillWork:
             total = self._ledger.tally(limit=PAGE * PAGE).live
             cursor = self._mark(job, known, cursor, deadline)
             return replace(_at(cursor, job), total=max(total, job.done))
-        drained = self._drain.run(known, self._stopped(job, deadline))
+        stopped = self._stopped(job, deadline)
+        drained = self._drain.run(known, stopped)
         progress = replace(_at(cursor, job), done=job.done + drained.brought, set_aside=job.set_aside + drained.refused)
-        if drained.ended:
-            self._bring_set_aside(known)
+        if not drained.ended:
+            return progress
+        tried, ended = self._bring_set_aside(known, int(cursor.get("aside", 0)), stopped)
+        progress = replace(progress, cursor={**cursor, "aside": tried})
+        if ended:
             filled = known.other.collection if known.other is not None else ""
             self._record.change(lambda held: held.with_past(filled))
             self._enter(job, Phase.FILLING, Phase.READY)
@@ -131,11 +135,18 @@ class FillWork:
             if memory.id in without_past or (memory.live and (memory.id, memory.version) not in held)
         ]
 
-    def _bring_set_aside(self, known: Generations) -> None:
-        """Try what embedder or index of the serving generation refuse: those of the new one may take it."""
+    def _bring_set_aside(self, known: Generations, tried: int, stopped: Callable[[], bool]) -> tuple[int, bool]:
+        """Try what embedder or index of the serving generation refuse: those of the new one may take it.
+
+        Of their list, `tried` were tried before. Returns how many are tried now, and whether that is all.
+        """
         assert known.other is not None
-        for one in self._ledger.set_aside(limit=_ASIDE):
+        for one in self._ledger.set_aside(limit=_ASIDE)[tried:]:
             self._beside.bring(known.other, list(self._ledger.read(one.tenant, [one.memory_id]).values()))
+            tried += 1
+            if stopped():
+                return tried, False
+        return tried, True
 
     def _decide(self, job: BulkJob, known: Generations, deadline: float) -> Progress:
         if not known.switching:
