@@ -14,7 +14,8 @@ __all__ = ["LiteServerError", "binary_path", "launch"]
 MAX_LOG_BYTES = 5_000_000
 
 #: Asks the kernel to end the process with its owner (PR_SET_PDEATHSIG, SIGKILL), then becomes the binary. It is a
-#: process of its own, because code between fork and exec is not safe while gRPC's threads run.
+#: process of its own, because code between fork and exec is not safe while gRPC's threads run. Left to itself, the
+#: binary writes a line about each search into a file of the folder for temporary files, which nobody removes.
 _LAUNCH = """
 import ctypes, os, sys
 owner, libraries, *command = sys.argv[1:]
@@ -24,7 +25,8 @@ if os.getppid() != int(owner):
     sys.exit("its owner is gone")
 known = os.environ.get("LD_LIBRARY_PATH")
 path = libraries + ":" + known if known else libraries
-os.execve(command[0], command, {**os.environ, "LD_LIBRARY_PATH": path, "DYLD_LIBRARY_PATH": path})
+ours = {"LD_LIBRARY_PATH": path, "DYLD_LIBRARY_PATH": path, "GLOG_logtostderr": "1", "GLOG_minloglevel": "2"}
+os.execve(command[0], command, {**os.environ, **ours})
 """
 
 

@@ -15,6 +15,7 @@ _QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing
 _LONG = ("tests/unit/service/test_long_histories.py",)
 _SECRETS = ("tests/unit/adapters/test_llm_secrets.py",)
 _TRIALS = ("tests/unit/service/test_llm_trials.py",)
+_EMBEDDING = "tests/unit/service/writing/test_embedding_trials.py"
 _DRAIN = ("tests/unit/service/generations/test_drain_time.py",)
 
 
@@ -284,6 +285,27 @@ _RESTORED = (
 )
 
 _SURFACES = (
+    Mutation(
+        "embedder: a text that it never answers stops the indexing of all tenants",
+        "service/services.py",
+        "indexer = self._indexer.in_background(trials)",
+        "indexer = self._indexer",
+        (_EMBEDDING, "-k", "another_tenant"),
+    ),
+    Mutation(
+        "embedder: an outage is blamed on texts",
+        "service/writing/embedding_trials.py",
+        "raise error from None",
+        "pass",
+        (_EMBEDDING, "-k", "outage"),
+    ),
+    Mutation(
+        "embedder: the tenant with such a text has its turn among the others",
+        "service/jobs/sweep.py",
+        "if (len(memories) == PORTION or done.left) and not self._doubtful(tenant):",
+        "if len(memories) == PORTION or done.left:",
+        (_EMBEDDING, "-k", "another_tenant"),
+    ),
     Mutation(
         "LLM: a key that its server repeats is shown",
         "adapters/llm_http.py",

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pymilvus import MilvusClient
+from pymilvus.exceptions import MilvusException
 
 from local.milvus import LiteServer, LiteServerError
 
@@ -61,6 +63,24 @@ def test_a_second_server_on_the_same_data_is_refused(folder: Path) -> None:
     second.start()
     second.ready()
     second.stop()
+
+
+def test_it_writes_nothing_outside_its_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = folder / "temporary"
+    elsewhere.mkdir()
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    server = LiteServer(folder / "data", folder / "m.sock")
+    server.start()
+    server.ready()
+    client = MilvusClient(server.uri)
+    client.create_collection("c", dimension=4)
+    client.search("c", [[1.0, 0.0, 0.0, 0.0]])
+    with pytest.raises(MilvusException):  # even a failure is written into its own log
+        client.search("another", [[1.0, 0.0, 0.0, 0.0]])
+    client.close()
+    server.stop()
+    assert list(elsewhere.iterdir()) == []
+    assert "another" in server.log_path.read_text(encoding="utf-8")
 
 
 def test_a_socket_path_that_the_system_cannot_hold_is_refused(folder: Path) -> None:

@@ -212,6 +212,8 @@ def test_a_key_in_the_url_that_is_refused_is_named_by_its_setting_alone() -> Non
         b'{"data": [{"index": 0, "embedding": [NaN]}]}',
         {"data": [{"index": 1, "embedding": [1.0]}]},
         {"data": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]},
+        b'{"data": ' + b"[" * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
     ],
 )
 def test_nonsense_is_an_error(body: Any) -> None:

@@ -99,7 +99,12 @@ def test_what_is_erased_while_it_is_sent_ends_the_export(api: Api) -> None:
     assert (answer.status_code, "start again" in answer.json()["detail"]) == (409, True)
 
 
-@pytest.mark.parametrize("part", ["nonsense", "e30=", base64.urlsafe_b64encode(b'{"phase": 1}').decode(), "é"])
+_NO_PARTS = (b'{"phase": 1}', b'{"phase": ' + b"[" * 3000)
+
+
+@pytest.mark.parametrize(
+    "part", ["nonsense", "e30=", *(base64.urlsafe_b64encode(one).decode() for one in _NO_PARTS), "é"]
+)
 def test_a_cursor_within_a_line_that_no_export_gave_is_refused(api: Api, part: str) -> None:
     assert api.get("/export", params={"cursor": f"part.{part}"}).status_code == 400
 

@@ -78,7 +78,10 @@ def _json(body: bytes) -> Any:
         return orjson.loads(body)
     except ValueError:
         # Servers in Python write NaN, which JSON does not have. The vectors beside it are good.
-        return json.loads(body)
+        try:
+            return json.loads(body)
+        except RecursionError as error:
+            raise ValueError("it nests too deeply") from error
 
 
 def _place(row: Any, place: int) -> int:

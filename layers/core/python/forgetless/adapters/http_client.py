@@ -37,7 +37,7 @@ CONNECT_TIMEOUT_S = 3.0
 #: The waits between the tries of a call. A longer Retry-After of the server is respected.
 BACKOFF = Backoff(first_s=0.2, longest_s=60.0, least=0.5)
 #: The longest reply that is read, in bytes. A longer reply counts as empty.
-MAX_REPLY_BYTES = 64 * 1024 * 1024
+MAX_REPLY_BYTES = 16 * 1024 * 1024
 #: The longest Retry-After that is respected, in seconds.
 MAX_RETRY_AFTER_S = 3600
 

@@ -114,6 +114,6 @@ def _read(cursor: str) -> _Part:
         texts = (part.phase, part.id, part.digest, part.following or "")
         if isinstance(part.sent, int) and part.sent >= 0 and all(isinstance(text, str) for text in texts):
             return part
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         pass
     raise InvalidRequestError("cursor: it does not come from an export; leave it out to start at the beginning")
