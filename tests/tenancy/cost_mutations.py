@@ -293,6 +293,13 @@ _SURFACES = (
         (_EMBEDDING, "-k", "another_tenant"),
     ),
     Mutation(
+        "erasure: counters of an erased id that a fault has left",
+        "adapters/ledger_dynamodb/erasures.py",
+        "for some in portions(named, _CLEARED_AT_ONCE):",
+        "for some in ():",
+        ("tests/contract/ledger/test_forgotten_ids.py", "-k", "counters"),
+    ),
+    Mutation(
         "embedder: an outage is blamed on texts",
         "service/writing/embedding_trials.py",
         "raise error from None",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.adapters.ledger_dynamodb import totals
+from forgetless.domain.erasures import Target
+from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import Event, EventKind
 from forgetless.domain.scope import Scope
@@ -42,6 +46,24 @@ def left(request: pytest.FixtureRequest, tmp_path: Path, ledger: Ledger) -> Call
 
     (tmp_path / "copy-of").mkdir()
     return in_files if request.node.callspec.params["reopen"] == "sqlite" else in_items
+
+
+def test_counters_that_a_fault_has_left_go_with_the_end_of_the_erasure(
+    ledger: Ledger, left: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = a_memory("a", 0, scope=WHOSE)
+    ledger.append(add(memory))
+
+    def fails(*_arguments: object, **_named: object) -> None:
+        raise LedgerError("the table did not answer in time")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(totals, "clear", fails)
+        with contextlib.suppress(LedgerError):  # SQLite has no such counters
+            ledger.append([delete(memory)])
+    begun = ledger.begin_erasure("acme", [Target({"user_id": WHOSE.user_id}), Target(WHOSE.ids())], at=at(5))
+    ledger.end_erasure("acme", begun.number, expires_at=at(9))
+    assert left() == []
 
 
 def test_nothing_names_whose_a_deleted_memory_was(ledger: Ledger, left: Callable[[], list[str]]) -> None:

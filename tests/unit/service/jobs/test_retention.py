@@ -221,6 +221,22 @@ def test_memories_are_deleted_by_events_some_days_after_they_expired(world: Worl
     assert world.ledger.job_messages("default", world.ledger.history("default", added["early"])[0].memory.job_id) == []
 
 
+def test_a_shorter_time_counts_from_the_next_run_on_and_half_a_day_is_one(world: World) -> None:
+    world.say("one", expiration_date="2026-01-02")
+    world.clock.set("2026-01-04T00:10:00.000000+00:00")
+    assert expire_memories(world, days=3) == 1
+    assert len(world.ledger.list_memories("default", {}, limit=9).items) == 1
+    assert expire_memories(world, days=1) == 1
+    assert world.ledger.list_memories("default", {}, limit=9).items == ()
+    world.say("another", expiration_date="2026-01-04")
+    world.clock.set("2026-01-05T00:10:00.000000+00:00")
+    assert expire_memories(world, days=0.5) == 1
+    assert len(world.ledger.list_memories("default", {}, limit=9).items) == 1
+    world.clock.set("2026-01-05T12:10:00.000000+00:00")
+    assert expire_memories(world, days=0.5) == 1
+    assert world.ledger.list_memories("default", {}, limit=9).items == ()
+
+
 def test_one_job_a_day_is_started_for_a_tenant_however_often_a_run_is_repeated(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

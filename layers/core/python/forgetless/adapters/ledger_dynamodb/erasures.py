@@ -15,21 +15,24 @@ from functools import partial
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump_marker, dump_targets, from_blob, load_marker, load_targets, to_blob
-from forgetless.adapters.ledger_dynamodb import append, item_keys, schema
+from forgetless.adapters.ledger_dynamodb import append, item_keys, schema, totals
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
-from forgetless.adapters.ledger_dynamodb.table import Along, Between
+from forgetless.adapters.ledger_dynamodb.table import Along, Between, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
 from forgetless.domain.errors import ErasedError, ShownErasedError, TenantDeletedError, VersionConflictError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Message
+from forgetless.domain.scope import Scope
 from forgetless.ports.request_ledger import ErasuresBeside, Shown
 
 __all__ = ["CLOSED", "ErasureStore", "judge", "marker_key", "refuse", "refuse_unseen", "shown_keys", "state_of"]
 
 #: Lambda's limit: no writer from before an erasure lives longer, and none sends an append in its last minutes.
 _LATE_WRITES_S = 900.0
+#: Of so many ids the counters are removed in one unit of work; each has eight.
+_CLEARED_AT_ONCE = 10
 #: The attribute of the state of a tenant that is being deleted, and of the marker that this began with.
 CLOSED = "closed"
 
@@ -66,6 +69,12 @@ class ErasureStore(Store):
         return [found for key in wanted if (found := _erasure(items.get(key))) is not None]
 
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
+        # Who deletes the last memory of an id removes its counters in a unit of its own, which may have failed.
+        erasure = self.erasure(tenant, number)
+        targets = () if erasure is None else erasure.targets
+        named = totals.named_in(Scope(tenant, **target.ids) for target in targets)
+        for some in portions(named, _CLEARED_AT_ONCE):
+            self._units.run(partial(totals.clear, tenant=tenant, named=some))
         self._units.run(partial(_end, tenant=tenant, number=number, expires_at=expires_at))
 
     def incarnation(self) -> str:

@@ -35,7 +35,7 @@ _RECORDS_S = 3600.0
 _ENDING = {EXPORT: 0.0, AUDIT: 0.0, DELIVERY: 7 * DAY_S}
 #: The most tenants for which a day's jobs are started.
 _TENANTS = 10_000
-#: A document that belongs to no tenant: the day whose jobs have been started.
+#: A document that belongs to no tenant: the day before which what expired is deleted by jobs that have been started.
 _LAST_DAY = ("", "sweep", "expired memories")
 _NAMESPACE = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000005")
 
@@ -93,21 +93,22 @@ class RetentionService:
     def delete_expired_memories(self) -> int:
         """Start the bulk jobs that delete memories which expired too long ago: one a day for each tenant.
 
-        Returns how many jobs were started.
+        Memories expire by days, so there is nothing to do until the first day that is kept is another one. Returns how
+        many jobs were started.
         """
         if self._retention.expired_memories_s is None:
             return 0
         now = self._clock.now()
         held = self._ledger.document(*_LAST_DAY)
-        if held is not None and held.body["day"] == date_of(now):
-            return 0
         before = date_of(later(now, -self._retention.expired_memories_s))
+        if held is not None and held.body.get("before") == before:  # an earlier version noted the day of the run
+            return 0
         tenants = self._ledger.expiring_tenants(limit=_TENANTS)
         for tenant in tenants:
             # With this id, a run that dies here starts no second job when it is repeated.
-            id_ = str(uuid.uuid5(_NAMESPACE, f"{tenant} {date_of(now)}"))
+            id_ = str(uuid.uuid5(_NAMESPACE, f"{tenant} before {before}"))
             self._bulk.start(tenant, BulkKind.RETENTION, {BEFORE: before}, job_id=id_)
-        body = {"day": date_of(now)}
+        body = {"before": before}
         self._ledger.put_document(
             Document(*_LAST_DAY, body, now) if held is None else replace(held, body=body, version=held.version + 1)
         )
