@@ -15,6 +15,7 @@ _QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing
 _LONG = ("tests/unit/service/test_long_histories.py",)
 _SECRETS = ("tests/unit/adapters/test_llm_secrets.py",)
 _TRIALS = ("tests/unit/service/test_llm_trials.py",)
+_CURSORS = ("tests/unit/api/test_foreign_cursors.py",)
 _EMBEDDING = "tests/unit/service/writing/test_embedding_trials.py"
 _DRAIN = ("tests/unit/service/generations/test_drain_time.py",)
 
@@ -285,6 +286,27 @@ _RESTORED = (
 )
 
 _SURFACES = (
+    Mutation(
+        "cursors: numbers that no column holds, and times that are none",
+        "domain/cursors.py",
+        "if not is_timestamp(created_at) or position not in INT64:",
+        "if False:",
+        _CURSORS,
+    ),
+    Mutation(
+        "cursors: lists in lists",
+        "domain/cursors.py",
+        "except (ValueError, RecursionError):",
+        "except ValueError:",
+        _CURSORS,
+    ),
+    Mutation(
+        "serve: the requests of a busy tenant come first",
+        "api/fair_turns.py",
+        "following = min(self._waiting, key=lambda one: self._taken[one])",
+        "following = next(iter(self._waiting))",
+        ("tests/unit/api/test_fair_turns.py",),
+    ),
     Mutation(
         "embedder: a text that it never answers stops the indexing of all tenants",
         "service/services.py",

@@ -99,6 +99,19 @@ def test_a_job_that_goes_on_counts_all_messages(kept: Kept, monkeypatch: pytest.
     assert kept.receipt(event_id).completed_at is not None
 
 
+def test_the_event_and_the_list_of_events_show_the_same_receipt(kept: Kept) -> None:
+    kept.world.say("one")
+    event_id = kept.erase(user_id="alice")
+    kept.look()
+    rewritten = kept.rewrite()
+    api = make_api(kept.world)
+    kept.world.services.cleanings = kept.cleanings.all  # this world's services know no files
+    alone = api.get(f"/v1/event/{event_id}/").json()
+    (listed,) = api.get("/v1/events/?event_type=ERASE").json()["results"]
+    assert alone == listed
+    assert listed["metadata"]["receipt"]["index_clean_at"] == rewritten
+
+
 def test_the_first_rewriting_after_it_is_noted_and_stays(kept: Kept) -> None:
     kept.world.say("one")
     kept.look()

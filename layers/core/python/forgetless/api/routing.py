@@ -18,9 +18,11 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller
+from forgetless.api.fair_turns import FairTurns
 from forgetless.api.size_limits import check_arguments
 from forgetless.domain.keys import Role
 from forgetless.domain.usage import UsageKind
+from forgetless.ports.trace import current_trace
 
 __all__ = ["Route", "Runner", "endpoint_on", "pool", "run_inline"]
 
@@ -96,11 +98,17 @@ async def run_inline(call: Callable[[], T], /) -> T:
 
 
 def pool(threads: int) -> Runner:
-    """A runner that runs at most `threads` calls at once; others wait."""
-    limiter = anyio.CapacityLimiter(threads)
+    """A runner that runs at most `threads` calls at once; others wait, and those of the least busy tenant the least."""
+    turns, limiter = FairTurns(threads), anyio.CapacityLimiter(threads)
 
     async def run_in_thread(call: Callable[[], T], /) -> T:
-        return await anyio.to_thread.run_sync(call, limiter=limiter)
+        trace = current_trace()
+        tenant = "" if trace is None else trace.tenant
+        await turns.take(tenant)
+        try:
+            return await anyio.to_thread.run_sync(call, limiter=limiter)
+        finally:
+            turns.give(tenant)
 
     return run_in_thread
 

@@ -112,10 +112,10 @@ def history_item(item: HistoryItem, said: Sequence[Message]) -> dict[str, Any]:
     }
 
 
-def event_item(job: Job | BulkJob, texts: Mapping[str, str]) -> dict[str, Any]:
-    """One job; `texts` are the texts of its memories that still exist, by id."""
+def event_item(job: Job | BulkJob, texts: Mapping[str, str], cleanings: Iterable[Cleaning] = ()) -> dict[str, Any]:
+    """One job; `texts` are the texts of its memories that still exist, by id, and `cleanings` for receipts."""
     if isinstance(job, BulkJob):
-        return bulk_event_item(job)
+        return bulk_event_item(job, cleanings)
     return {
         "id": job.id,
         "event_type": "ADD",

@@ -18,7 +18,7 @@ from forgetless.api.platform.pages import envelope, page_number
 from forgetless.api.platform.serialize import bulk_event_item, event_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.routing import Route
-from forgetless.domain.bulk_jobs import BulkKind
+from forgetless.domain.bulk_jobs import BulkJob, BulkKind
 from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import Role
@@ -78,11 +78,12 @@ def list_events(
     )
     found = wanted()
     texts = reads.texts(caller.tenant, [result["id"] for job in found.items for result in job.results])
-    shares = {job.id: share(event_item(job, texts)) for job in found.items}
+    cleanings = caller.services.cleanings() if any(isinstance(job, BulkJob) for job in found.items) else ()
+    shares = {job.id: share(event_item(job, texts, cleanings)) for job in found.items}
     if sum(shares.values()) > 1:
         # Only now the texts of the results are known. The page ends where the answer is full.
         found = wanted(weigh=lambda job: shares.get(job.id, 0.0))
-    items = fitting_items([event_item(job, texts) for job in found.items])
+    items = fitting_items([event_item(job, texts, cleanings) for job in found.items])
     return json_response(envelope(request, items, found, number=number, size=page_size))
 
 
