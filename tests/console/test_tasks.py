@@ -224,6 +224,15 @@ def test_a_key_that_may_only_write_is_offered_no_erasure(open_console: Open) -> 
     opened.go("#/memories")
     page.get_by_text("Filters").click()
     page.locator("datalist option[value=writer]").wait_for(state="attached")
+    # Everybody's memories and jobs are for administrators; one user's jobs are not.
+    opened.go("#/overview")
+    page.get_by_text("Adds today").wait_for()
+    assert page.get_by_role("alert").count() == page.get_by_text("Newest memories").count() == 0
+    opened.go("#/jobs")
+    page.get_by_text("name user_id, agent_id, app_id or run_id").wait_for()
+    page.get_by_label("User").fill("writer")
+    page.get_by_label("User").press("Enter")
+    page.locator(".row", has_text="writer").get_by_role("link", name="Add", exact=True).wait_for()
 
 
 def test_a_limited_key_sees_its_user_and_no_page_that_it_may_not_use(open_console: Open) -> None:

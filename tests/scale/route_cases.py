@@ -115,7 +115,7 @@ _SELFHOSTED: Mapping[str, Sequence[Ask]] = {
         Ask("/usage?by=key", name="by key"),
         Ask("/usage", name="a limited key", key=LIMITED),
     ),
-    "GET /audit": (Ask("/audit"), Ask("/audit?user_id=user-1")),
+    "GET /audit": (Ask("/audit"), Ask("/audit?user_id=user-1"), Ask("/audit?kind=refusal", name="refusals")),
     "GET /export": (Ask("/export"),),
     "POST /import-jobs": (Ask("/import-jobs", {"id": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"}),),
     "POST /import-jobs/{job_id}/lines": (
@@ -158,6 +158,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
         Ask("/v1/events/", name="the first page"),
         Ask("/v1/events/?page=3&page_size=50", name="the third page"),
         Ask("/v1/events/?status=FAILED&page_size=20", name="the few that failed"),
+        Ask("/v1/events/?user_id=user-1&page_size=20", name="those of a user"),
     ),
     "GET /v1/event/{event_id}/": (Ask("/v1/event/<job>/"),),
     "POST /v1/event/{event_id}/retry/": (Ask("/v1/event/<job>/retry/", statuses=(409,)),),

@@ -218,6 +218,55 @@ _SURFACE = (
         "if not caller.admin and not note_entities(where):",
         ("tests/unit/api/platform/test_whole_tenant.py",),
     ),
+    Mutation(
+        "events and feedback of everybody are for every key",
+        "api/named_entities.py",
+        "if not caller.admin and caller.key_limits is None:",
+        "if False:",
+        ("tests/unit/api/platform/test_whole_tenant.py", "-k", "events"),
+    ),
+    Mutation(
+        "events of a scope: of any other too",
+        "service/reading/job_lists.py",
+        "return all(ids.get(name) in spellings(value) for name, value in self.ids)",
+        "return True",
+        ("tests/unit/api/platform/test_whole_tenant.py", "-k", "events or bulk"),
+    ),
+    Mutation(
+        "keys: a misspelt limit is ignored",
+        "api/selfhosted/wire.py",
+        'model_config = ConfigDict(extra="forbid")\n\n    label:',
+        "label:",
+        ("tests/unit/api/test_keys.py", "-k", "no_key"),
+    ),
+    Mutation(
+        "settings: secrets in JSON are shown",
+        "runtime/settings.py",
+        "value = _SECRET_VALUE.sub(r'\\1\"[redacted]\"', value)",
+        "pass",
+        ("tests/unit/test_settings.py", "-k", "secrets"),
+    ),
+    Mutation(
+        "an export obeys control characters",
+        "cli/transfer.py",
+        "printable_json(decoder.decode(portion))",
+        "decoder.decode(portion)",
+        ("tests/unit/cli/test_text.py", "-k", "standard_output"),
+    ),
+    Mutation(
+        "audit: batches name no memories",
+        "api/platform/routes/memories.py",
+        'return note_id("memory_id", memory_id)',
+        "return memory_id",
+        ("tests/unit/api/test_audit.py", "-k", "without_a_trace"),
+    ),
+    Mutation(
+        "audit: each refusal is an entry",
+        "service/access/audit.py",
+        "if (both := held.takes(entry)) is not None:",
+        "if (both := held.takes(entry)) is not None and False:",
+        ("tests/unit/api/test_audit.py", "-k", "equal_refusals"),
+    ),
 )
 
 _ERASED = (

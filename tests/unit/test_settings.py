@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -102,10 +103,14 @@ def test_every_function_stops_at_its_start_for_two_credentials(function: str) ->
 
 
 def test_secrets_are_in_neither_repr_nor_what_is_shown() -> None:
-    settings = load_settings({"OPENAI_API_KEY": "sk-1", "FORGETLESS_MILVUS_TOKEN": "t-1"})
+    options = '{"api_key": "t-1", "extra_body": {"Auth-Token": "a \\"t-1\\""}, "max_tokens": 40, "seed": "s"}'
+    given = {"OPENAI_API_KEY": "sk-1", "FORGETLESS_MILVUS_TOKEN": "t-1", "FORGETLESS_LLM_OPTIONS": options}
+    settings = load_settings(given)
     assert "sk-1" not in repr(settings)
     assert settings.shown()["OPENAI_API_KEY"] == "[redacted]"
     assert "t-1" not in str(settings.shown())
+    shown = {"api_key": "[redacted]", "extra_body": {"Auth-Token": "[redacted]"}, "max_tokens": 40, "seed": "s"}
+    assert json.loads(settings.shown()["FORGETLESS_LLM_OPTIONS"]) == shown
 
 
 def test_of_urls_nothing_is_shown_that_may_be_a_credential() -> None:
@@ -120,6 +125,7 @@ def test_of_urls_nothing_is_shown_that_may_be_a_credential() -> None:
     assert "s3cret" not in str(shown)
     assert shown["OPENAI_BASE_URL"] == "https://[redacted]@llm.example/v1"
     assert shown["FORGETLESS_EMBEDDER_URL"] == "http://[redacted]@embedder:7997/v1?[redacted]"
+    assert json.loads(shown["FORGETLESS_HEALTH_URLS"]) == {"llm": "https://[redacted]@llm.example/health?[redacted]"}
     assert shown["FORGETLESS_QUEUE_URL"] == "http://queue:9324/000000000000/jobs#[redacted]"
 
 

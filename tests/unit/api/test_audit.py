@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from forgetless.domain.audit import AUDIT
+from forgetless.domain.audit import AUDIT, AuditEntry, AuditKind
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.service.access.audit import AUDIT_KEPT_S, MOST_WAITING
@@ -70,7 +70,7 @@ def test_changes_refusals_and_administrators_reads_are_listed_newest_first(keyed
 def test_an_entry_names_the_key_the_request_and_digests_of_ids_alone(keyed: Api) -> None:
     keyed.say("tea of somebody", user_id="secret-alice", key=MEMBER)
     (entry, *_) = [one for one in audit(keyed) if one["route"] == "POST /memories"]
-    assert list(entry) == ["at", "kind", "key_id", "route", "tool", "status", "scope", "request_id"]
+    assert list(entry) == ["at", "kind", "key_id", "route", "tool", "status", "times", "scope", "request_id"]
     assert entry["key_id"] == ApiKey(key_hash(MEMBER), "default", Role.WRITE, "").id
     assert [len(digest) for digest in entry["scope"]["user_id"]] == [32]
     documents = keyed.world.ledger.documents("default", AUDIT, limit=9)[0]
@@ -92,6 +92,59 @@ def test_who_knows_an_id_finds_what_named_it(keyed: Api) -> None:
     assert told(keyed, "run_id=r&user_id=bob") == [("administrator's read", "POST /v3/memories/", 200)]
     assert told(keyed, f"memory_id={memory}") == [("administrator's read", "GET /memories/{memory_id}", 200)]
     assert told(keyed, "app_id=nothing") == []
+
+
+def test_equal_refusals_are_one_entry_so_a_reader_fills_no_ledger(keyed: Api) -> None:
+    keyed.texts()
+    keyed.world.services.audit.flush()
+    before = written(keyed)
+    for number in range(200):
+        body = {"messages": [{"role": "user", "content": "x"}], "user_id": f"user-{number % 3}"}
+        assert keyed.post("/memories", body, key=READER).status_code == 403
+        assert keyed.post("/memories", body, key=LIMITED).status_code == 403
+        keyed.world.clock.advance(0.04)  # 25 of each in a second
+    refusals = [one for one in audit(keyed, "kind=refusal") if one["route"] == "POST /memories"]
+    assert sum(one["times"] for one in refusals) == 400
+    assert len(refusals) <= 6
+    assert written(keyed) - before <= 4
+    (key,) = {one["key_id"] for one in refusals if one["scope"]}  # a limited key's body was read
+    assert {one["key_id"] for one in audit(keyed, f"key_id={key}")} == {key}
+    assert sum(one["times"] for one in audit(keyed, f"kind=refusal&key_id={key}")) == 200
+    assert audit(keyed, f"kind=change&key_id={key}") == []
+    assert keyed.get("/audit?kind=nothing").status_code == 422
+
+
+def test_no_memory_of_a_batch_or_a_filter_is_without_a_trace(keyed: Api) -> None:
+    memories = [keyed.say(f"tea {number}", key=MEMBER)[0] for number in range(30)]
+    one, rated, filtered = (min(memories), max(memories), memories[7])
+    texts = [{"memory_id": memory, "text": "coffee"} for memory in memories]
+    keyed.put("/v1/batch/", {"memories": texts}, key=MEMBER)
+    keyed.post("/v1/feedback/", {"memory_id": rated, "feedback": "NEGATIVE"}, key=MEMBER)
+    keyed.post("/v3/memories/", {"filters": {"user_id": "alice", "memory_ids": [filtered]}})
+    gone = [{"memory_id": memory} for memory in memories]
+    keyed.call("DELETE", "/v1/batch/", json={"memories": gone}, key=MEMBER)
+    batches = [("change", "DELETE /v1/batch/", 200), ("change", "PUT /v1/batch/", 200)]
+    assert told(keyed, f"memory_id={one}") == batches
+    assert told(keyed, f"memory_id={rated}") == [batches[0], ("change", "POST /v1/feedback/", 200), batches[1]]
+    read = ("administrator's read", "POST /v3/memories/", 200)
+    assert told(keyed, f"memory_id={filtered}") == [batches[0], read, batches[1]]
+
+
+def test_entries_with_a_thousand_ids_have_documents_and_pages_that_stay_small(keyed: Api) -> None:
+    named = {"user_id": [f"user-{number}" for number in range(1000)]}
+    log = keyed.world.services.audit
+    for number in range(60):
+        entry = AuditEntry(AuditKind.CHANGE, "key", "PUT /v1/batch/", 200, f"request-{number}")
+        log.note("default", entry, named, at_once=False)
+    pages, cursor = [], None
+    while not pages or cursor is not None:
+        page = log.page("default", limit=1000, cursor=cursor)
+        pages.append([entry.request_id for entry in page.entries])
+        cursor = page.cursor
+    assert [len(page) for page in pages] == [50, 10]
+    assert sorted(one for page in pages for one in page) == sorted(f"request-{number}" for number in range(60))
+    bodies = [document.body for document in keyed.world.ledger.documents("default", AUDIT, limit=100)[0]]
+    assert {len(body["entries"]) for body in bodies} == {2}
 
 
 def test_a_tool_is_named_with_the_status_that_a_route_would_have(new_api: NewApi) -> None:

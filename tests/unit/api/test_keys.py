@@ -114,6 +114,11 @@ def test_another_tenants_keys_are_neither_seen_nor_revoked(api: Api) -> None:
         ({"label": "a", "user_ids": ["*"]}, 400),
         ({"label": "a", "user_ids": [""]}, 400),
         ({"label": "a", "role": "admin", "user_ids": ["alice"]}, 400),
+        # Misspelt, these would make a key without limits, or one for ever.
+        ({"label": "a", "user_id": "alice"}, 422),
+        ({"label": "a", "userIds": ["alice"]}, 422),
+        ({"label": "a", "run_ids": ["r"]}, 422),
+        ({"label": "a", "expires": "2030-01-01"}, 422),
     ],
 )
 def test_what_is_no_key_is_refused(api: Api, body: dict[str, Any], status: int) -> None:
@@ -337,6 +342,15 @@ def test_a_key_that_is_rotated_again_gets_another_successor_that_lives_as_long(a
         assert (lives is None) if lifetime is None else (abs(lives - lifetime) < 1)
     listed = {item["id"]: item["expires_at"] for item in api.get("/api-keys").json()}
     assert listed[old["id"]] == first["replaces"]["expires_at"]
+
+
+def test_a_rotation_changes_neither_role_nor_limits(api: Api) -> None:
+    key = api.post("/api-keys", {"label": "a"}).json()
+    before = api.get("/api-keys").json()
+    for body in ({"role": "read"}, {"user_ids": ["bob"]}, {"overlap": 5}):
+        refused = api.post(f"/api-keys/{key['id']}/rotate", body)
+        assert (refused.status_code, next(iter(body)) in refused.text) == (422, True)
+    assert api.get("/api-keys").json() == before
 
 
 def test_without_an_overlap_a_key_that_this_process_knows_is_refused_at_once(api: Api) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
+from forgetless.domain.audit import MOST_IDS
+
 __all__ = ["NamedIds", "begin_named_ids", "note_id"]
 
 #: By the name of an id, its values.
 NamedIds = dict[str, set[str]]
 
 _named: ContextVar[NamedIds | None] = ContextVar("named_ids", default=None)
-#: A request may name a thousand ids in a filter.
-_MOST = 50
 
 
 def begin_named_ids() -> NamedIds:
@@ -26,6 +26,6 @@ def note_id(name: str, value: str) -> str:
     named = _named.get()
     if named is not None:
         values = named.setdefault(name, set())
-        if len(values) < _MOST:
+        if len(values) < MOST_IDS:
             values.add(value)
     return value

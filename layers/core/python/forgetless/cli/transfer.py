@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from forgetless.cli.import_verify import CheckTarget, comparison, verified_count
 from forgetless.cli.private_files import new_private_file
 from forgetless.cli.progress import Tell, progress
 from forgetless.cli.service import RemoteExports, RemoteImports, Service, read_key
-from forgetless.cli.text import printable
+from forgetless.cli.text import printable, printable_json
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.identifiers import new_identifier
 from forgetless.domain.limits import PORTION_BYTES, RequestLimits
@@ -146,9 +147,12 @@ def _export_person(settings: Settings, options: argparse.Namespace, ids: Mapping
 
 
 def _print(portions: Iterator[bytes], tell: Tell, out: BinaryIO | None = None) -> None:
+    """Write the lines to a file or, without characters that a terminal would obey, to standard output."""
     target, lines = out or sys.stdout.buffer, 0
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
     for portion in portions:
-        target.write(portion)
+        shown = portion if out is not None else printable_json(decoder.decode(portion)).encode("utf-8", "surrogatepass")
+        target.write(shown)
         lines += portion.count(b"\n")
         tell(lines, None)
     target.flush()

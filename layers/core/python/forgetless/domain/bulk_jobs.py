@@ -145,9 +145,14 @@ class BulkJob:
     @property
     def users(self) -> tuple[str, ...]:
         """The users whose memories it is about; none when it may be about all users'."""
-        ids, users = self.request.get("ids"), self.request.get("users")
-        user = str(ids.get("user_id") or "") if isinstance(ids, Mapping) else ""
-        return (user,) if user else tuple(users or ())
+        user = str(self.ids.get("user_id") or "")
+        return (user,) if user else tuple(self.request.get("users") or ())
+
+    @property
+    def ids(self) -> Mapping[str, Any]:
+        """The ids of the scope that it is about; none when it is about others or has ended."""
+        ids = self.request.get("ids")
+        return ids if isinstance(ids, Mapping) else {}
 
     @property
     def request_after_its_end(self) -> Mapping[str, Any]:

@@ -71,7 +71,11 @@ _OWN_PATHS = frozenset(
 )
 #: The parts of a URL that may hold a credential: user and password, and everything from the query on.
 _USERINFO = re.compile(r"(://)[^/?#\s]*@")
-_URL_QUERY = re.compile(r"(://[^?#\s]*[?#])\S+")
+_URL_QUERY = re.compile(r"(://[^?#\s\"]*[?#])[^\s\"]+")
+#: A value in a JSON object whose name says that it is a secret.
+_SECRET_VALUE = re.compile(
+    r'("[^"]*(?:key|token|secret|passw|auth|credential)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE
+)
 
 
 #: The fields of a request for embeddings that a server may refuse, and that it can do without.
@@ -460,9 +464,10 @@ class Settings:
 
 
 def _without_credentials(value: Any) -> Any:
-    """The setting; the URLs in it lose their user, password, query and fragment, which may be credentials."""
+    """The setting without what may be a credential: in URLs user, password, query and fragment, in JSON by its name."""
     if not isinstance(value, str):
         return value
+    value = _SECRET_VALUE.sub(r'\1"[redacted]"', value)
     value = _USERINFO.sub(r"\1[redacted]@", value)
     return _URL_QUERY.sub(r"\1[redacted]", value)
 

@@ -139,13 +139,13 @@ def _progress(job: Job) -> dict[str, Any]:
 
 def bulk_event_item(job: BulkJob, cleanings: Iterable[Cleaning] = ()) -> dict[str, Any]:
     """One bulk job, with how far it has come in its metadata; that of an erasure has a receipt."""
-    ids, receipt = job.request.get("ids"), receipt_of(job, cleanings)
+    receipt = receipt_of(job, cleanings)
     receipted = {} if receipt is None else {"receipt": receipt.record()}
     return {
         "id": job.id,
         "event_type": job.kind.upper(),
         "status": job.state.value,
-        "payload": dict(ids) if isinstance(ids, Mapping) else {},
+        "payload": dict(job.ids),
         "metadata": {
             "done": job.done,
             "total": job.total,

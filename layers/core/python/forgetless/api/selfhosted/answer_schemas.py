@@ -221,6 +221,7 @@ class AuditEntry(BaseModel):
     route: str
     tool: str | None
     status: int
+    times: int
     scope: dict[str, list[str]]
     request_id: str
 

@@ -1,11 +1,11 @@
-"""Bodies of the self-hosted dialect's requests. Unknown fields are ignored, as in mem0's server."""
+"""Bodies of the self-hosted dialect's requests. Unknown fields are ignored, as in mem0's server, but not of keys."""
 
 from __future__ import annotations
 
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from forgetless.api.field_checks import Text, Whole
 from forgetless.api.messages import Messages
@@ -63,7 +63,12 @@ class InstructionsBody(BaseModel):
 
 
 class KeyCreate(BaseModel):
-    """The key to create; all but `label` are additions of Forgetless."""
+    """The key to create; all but `label` are additions of Forgetless.
+
+    Unknown fields are refused: a misspelt limit or expiry would make a key that may do more than it should.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     label: str = Field(min_length=1, max_length=MAX_LABEL_CHARS)
     role: Literal["admin", "write", "read"] = "write"
@@ -77,7 +82,9 @@ class KeyCreate(BaseModel):
 
 
 class KeyRotate(BaseModel):
-    """For how many seconds the old key stays valid beside its successor."""
+    """For how many seconds the old key stays valid beside its successor, which has the same role and limits."""
+
+    model_config = ConfigDict(extra="forbid")
 
     overlap_seconds: Whole = Field(default=DEFAULT_OVERLAP_S, ge=0, le=MAX_OVERLAP_S)
 

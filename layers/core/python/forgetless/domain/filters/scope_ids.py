@@ -14,6 +14,7 @@ __all__ = [
     "has_id",
     "limits_a_deletion",
     "named_entities",
+    "named_memories",
     "names_another",
     "narrowest_id",
     "only_ids",
@@ -164,16 +165,27 @@ def narrowest_id(ids: Mapping[str, str]) -> dict[str, str]:
 
 def named_entities(where: Filter) -> Iterator[Compare]:
     """The EQ, IN and EXISTS conditions on a user, agent, app or run id, except those under a NOT."""
+    return (condition for condition in _naming(where) if _is_scope_id(condition.field))
+
+
+def named_memories(where: Filter) -> Iterator[str]:
+    """The memories that the filter names by their ids, except those under a NOT."""
+    for condition in _naming(where):
+        if condition.field == Field("id") and condition.op is not Operator.EXISTS:
+            yield from condition.value if isinstance(condition.value, tuple) else (condition.value,)
+
+
+def _naming(where: Filter) -> Iterator[Compare]:
+    """The EQ, IN and EXISTS conditions that have a value, except those under a NOT."""
     match where:
-        case Compare(field, operator, value):
-            named = operator in _NAMING and value not in ((), "") and (value is not None or operator is _NAMING[2])
-            if named and _is_scope_id(field):
+        case Compare(_, operator, value):
+            if operator in _NAMING and value not in ((), "") and (value is not None or operator is Operator.EXISTS):
                 yield where
         case Not():
             return
         case _:
             for item in where.items:
-                yield from named_entities(item)
+                yield from _naming(item)
 
 
 def names_another(where: Filter, name: str, value: str) -> bool:

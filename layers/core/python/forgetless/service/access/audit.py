@@ -12,10 +12,11 @@ import secrets
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
-from forgetless.domain.audit import AUDIT, AUDIT_KEY, AuditEntry, scope_digests
+from forgetless.domain.audit import AUDIT, AUDIT_KEY, AuditEntry, AuditKind, scope_digests
 from forgetless.domain.cursors import after_document, from_cursor, to_cursor
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, LedgerError
@@ -35,6 +36,9 @@ AUDIT_KEPT_S = 90 * DAY_S
 MOST_WAITING, FLUSH_S = 20, 5.0
 #: While the ledger does not answer, at most so many notes of a process wait; the oldest ones are given up.
 MOST_KEPT = 500
+#: A document has at most so many digests (100 KB) unless one note has more, a page of the list so many (2 MB), and
+#: what waits of a tenant while the ledger does not answer so many.
+_DIGESTS, _DIGESTS_OF_PAGE, _DIGESTS_KEPT = 2_500, 50_000, 50_000
 _PAGE = 50
 #: The keys of at most so many tenants are remembered, for so long: a tenant that has the name of a deleted one, which
 #: takes longer to delete (`LATE_S` in `forgetless.domain.tenants`), has another key.
@@ -58,6 +62,16 @@ class _Waiting:
     entries: dict[str, list[AuditEntry]] = field(default_factory=lambda: defaultdict(list))
     count: int = 0
 
+    def add(self, tenant: str, entry: AuditEntry) -> None:
+        """Append an entry; equal refusals are one, so that a key which is refused again and again fills no ledger."""
+        entries = self.entries[tenant]
+        for place, held in enumerate(entries):
+            if (both := held.takes(entry)) is not None:
+                entries[place] = both
+                return
+        entries.append(entry)
+        self.count += 1
+
 
 class AuditLog:
     """The audit list of every tenant; several threads use it at once."""
@@ -79,8 +93,7 @@ class AuditLog:
         except (LedgerError, ConflictError) as error:
             _logger.warning("ids are missing in the audit list", extra={"reason": error.code})
         with self._lock:
-            self._waiting.entries[tenant].append(entry)
-            self._waiting.count += 1
+            self._waiting.add(tenant, entry)
             late = self._clock.monotonic() - self._written_at >= FLUSH_S
             due = at_once or late or self._waiting.count >= MOST_WAITING
         if due:
@@ -92,21 +105,39 @@ class AuditLog:
             waiting, self._waiting = self._waiting, _Waiting()
             self._written_at = self._clock.monotonic()
         for tenant, entries in waiting.entries.items():
+            unwritten = entries
             try:
-                self._write(tenant, self._own(tenant, entries))
+                unwritten = self._own(tenant, entries)
+                self._write(tenant, unwritten)
             except LedgerError as error:
-                _logger.warning("the audit list was not written", extra={"count": len(entries), "reason": error.code})
-                self._keep(tenant, entries)
+                extra = {"count": len(unwritten), "reason": error.code}
+                _logger.warning("the audit list was not written", extra=extra)
+                self._keep(tenant, unwritten)
 
-    def page(self, tenant: str, *, limit: int, cursor: str | None = None, named: _Named | None = None) -> AuditPage:
-        """One page, of requests that named these ids; it may be short, even empty, although another one follows."""
+    def page(
+        self,
+        tenant: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        named: _Named | None = None,
+        kind: AuditKind | None = None,
+        key_id: str | None = None,
+    ) -> AuditPage:
+        """One page, of requests that named these ids, of this kind or with this key.
+
+        It may be short, even empty, although another one follows.
+        """
         self.flush()
         wanted = scope_digests(self._key(tenant), named) if named else {}
         found: list[AuditEntry] = []
+        digests = 0
         for looked, (place, entry) in enumerate(self._entries(tenant, cursor), start=1):
-            if all(set(digests) & set(entry.scope.get(name, ())) for name, digests in wanted.items()):
+            chosen = kind in {None, entry.kind} and key_id in {None, entry.key_id}
+            if chosen and all(set(some) & set(entry.scope.get(name, ())) for name, some in wanted.items()):
                 found.append(entry)
-            if len(found) >= limit or looked >= SCANNED_ROWS:
+            digests += entry.digests
+            if len(found) >= limit or looked >= SCANNED_ROWS or digests >= _DIGESTS_OF_PAGE:
                 return AuditPage(tuple(found), place)
         return AuditPage(tuple(found), None)
 
@@ -136,17 +167,19 @@ class AuditLog:
         return [entry for entry in entries if since is not None and entry.at >= since]
 
     def _write(self, tenant: str, entries: list[AuditEntry]) -> None:
-        if not entries:
-            return
-        now = self._clock.now()
-        body = {"entries": [entry.record() for entry in entries]}
-        due_at = later(now, AUDIT_KEPT_S)
-        self._ledger.put_document(Document(tenant, AUDIT, str(uuid.uuid4()), body, now, due_at=due_at))
+        """Write the entries and take them out of the list: what a failure leaves there is not written."""
+        while entries:
+            together = _first(entries, _DIGESTS)
+            now = self._clock.now()
+            body = {"entries": [entry.record() for entry in entries[:together]]}
+            due_at = later(now, AUDIT_KEPT_S)
+            self._ledger.put_document(Document(tenant, AUDIT, str(uuid.uuid4()), body, now, due_at=due_at))
+            del entries[:together]
 
     def _keep(self, tenant: str, entries: list[AuditEntry]) -> None:
         with self._lock:
             kept = [*entries, *self._waiting.entries[tenant]][-MOST_KEPT:]
-            self._waiting.entries[tenant] = kept
+            self._waiting.entries[tenant] = kept[-_first(kept[::-1], _DIGESTS_KEPT) :]
 
     def _key(self, tenant: str) -> bytes:
         """The key of the tenant's digests, which is made with its first entry."""
@@ -163,6 +196,12 @@ class AuditLog:
                 self._keys.clear()
             known = self._keys[tenant] = now, bytes.fromhex(document.body["key"])
         return known[1]
+
+
+def _first(entries: Sequence[AuditEntry], most: int) -> int:
+    """How many of the first entries have at most so many digests together; one in any case."""
+    totals = accumulate(entry.digests for entry in entries)
+    return max(1, sum(1 for total in totals if total <= most))
 
 
 def _of(document: Document, skip: int) -> Iterator[tuple[str, AuditEntry]]:

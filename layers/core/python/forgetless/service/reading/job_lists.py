@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.cursors import time_place, to_cursor
+from forgetless.domain.identifiers import spellings
 from forgetless.domain.jobs import Job, JobState
 from forgetless.ports.request_ledger import RequestLedger
 
@@ -22,15 +23,20 @@ _COUNTED = 100
 
 @dataclass(frozen=True, slots=True)
 class JobChoice:
-    """Which jobs are wanted: those in one state, or of one kind, which is `ADD` or that of a bulk job."""
+    """Which jobs are wanted: those in one state, of one kind (`ADD` or that of a bulk job), or of scopes with ids."""
 
     state: JobState | None = None
     kind: str | None = None
+    #: The name of a scope id and its value, which a job may have in another spelling.
+    ids: tuple[tuple[str, str], ...] = ()
 
     def allows(self, job: AnyJob) -> bool:
         """Whether the job is wanted."""
         kind = ADD if isinstance(job, Job) else job.kind
-        return self.state in {None, job.state} and self.kind in {None, kind}
+        if self.state not in {None, job.state} or self.kind not in {None, kind}:
+            return False
+        ids = job.scope.ids() if isinstance(job, Job) else job.ids
+        return all(ids.get(name) in spellings(value) for name, value in self.ids)
 
 
 def any_jobs(

@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from forgetless.api.answer_size import all_or_shortened, cut_headers, fitting, fitting_items, share
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.field_checks import Cursor
+from forgetless.api.field_checks import Cursor, check_all_named
 from forgetless.api.json_response import json_response
+from forgetless.api.named_entities import check_may_list
 from forgetless.api.platform.pages import envelope, page_number
 from forgetless.api.platform.serialize import bulk_event_item, event_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
@@ -65,14 +66,22 @@ def list_events(
     cursor: Cursor = None,
     status: JobState | None = None,
     event_type: Annotated[str, AfterValidator(_kind_of)] | None = None,
+    user_id: str | None = None,
+    agent_id: str | None = None,
+    app_id: str | None = None,
+    run_id: str | None = None,
 ) -> Response:
-    """The tenant's jobs, newest first; with `status` or `event_type`, only these.
+    """The tenant's jobs, newest first; with `status`, `event_type` or ids, only these.
 
+    Administrators need name nobody, nor do limited keys, which see the jobs within their limits.
     A request looks at 5,000 jobs at most, so a page of few of them may be short, or empty, and have a `next_cursor`.
     """
     reads = caller.services.reads
     number = page_number(page, cursor)
-    choice = JobChoice(status, event_type) if status or event_type else None
+    ids = check_all_named(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id)
+    if not ids:
+        check_may_list(caller, "events", where=": name user_id, agent_id, app_id or run_id")
+    choice = JobChoice(status, event_type, tuple(ids.items())) if status or event_type or ids else None
     wanted = partial(
         reads.jobs, caller.tenant, number=number, size=page_size, cursor=cursor, asker=caller.asker, choice=choice
     )

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.json_response import json_response
+from forgetless.api.named_entities import check_may_list
 from forgetless.api.platform.routes.memories import check_memory_id
 from forgetless.api.platform.wire import FeedbackBody
 from forgetless.api.routing import Route
@@ -26,7 +27,8 @@ def give_feedback(caller: CurrentCaller, body: FeedbackBody) -> Response:
 
 
 def list_feedback(caller: CurrentCaller, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-    """The newest feedback of the tenant."""
+    """The newest feedback of the tenant (administrators), or of what a limited key may read."""
+    check_may_list(caller, "feedback")
     found = caller.services.feedback.list(caller.tenant, limit=limit)
     items = [
         {"id": feedback_id(one.id), "memory_id": one.id, **one.body, "created_at": one.created_at} for one in found

@@ -22,6 +22,7 @@ from forgetless.api.memory_requests import (
     update_request,
 )
 from forgetless.api.named_entities import note_entities
+from forgetless.api.named_ids import note_id
 from forgetless.api.platform.query_objects import read_object
 from forgetless.api.platform.scope_filter import named_ids
 from forgetless.api.platform.search_wire import Ids
@@ -163,10 +164,10 @@ def memory_of(caller: Caller, memory_id: str, moment: Moment | None = None) -> M
 
 
 def check_memory_id(memory_id: str) -> str:
-    """The id; raises InvalidRequestError if it is not a UUID."""
+    """The id, noted for the audit list; raises InvalidRequestError if it is not a UUID."""
     try:
         if str(uuid.UUID(memory_id)) == memory_id.lower():
-            return memory_id
+            return note_id("memory_id", memory_id)
     except ValueError:
         pass
     raise InvalidRequestError("memory_id should be a valid UUID")

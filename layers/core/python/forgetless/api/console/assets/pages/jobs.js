@@ -1,13 +1,14 @@
 // Jobs: what adds became, why some failed, and bulk jobs with their progress.
 
 import { call, segment } from "../api.js";
-import { Badge, Confirm, Empty, ErrorNote, Field, Loading, Scope } from "../components.js";
+import { Badge, Confirm, Empty, ErrorNote, Field, Loading, SCOPE_LABELS, Scope } from "../components.js";
 import { number, t } from "../i18n.js";
 import { html, useEffect, useMemo, useState } from "../lib.js";
 import { useLoad, usePolling } from "../load.js";
 import { go, hrefOf } from "../router.js";
 import { useSession } from "../session.js";
 import { Time, ago } from "../times.js";
+import { FilterInput } from "./memories.js";
 
 // A job names each memory that it made, so pages are short.
 const PAGE_SIZE = 20;
@@ -31,8 +32,11 @@ export function Jobs({ params }) {
     <div class="choices">
       <${Choice} label=${t("Kind")} value=${params.kind} options=${KINDS} onChange=${(kind) => chosen({ kind })} />
       <${Choice} label=${t("State")} value=${params.state} options=${STATES} onChange=${(state) => chosen({ state })} />
+      <${Field} label=${t(SCOPE_LABELS.user_id)}>
+        <${FilterInput} name="user_id" value=${params.user_id ?? ""} change=${chosen} />
+      <//>
     </div>
-    <${List} key=${`${params.kind}-${params.state}`} params=${params} />
+    <${List} key=${`${params.kind}-${params.state}-${params.user_id}`} params=${params} />
   `;
 }
 
@@ -48,12 +52,12 @@ function Choice({ label, value, options, onChange }) {
 }
 
 function List({ params }) {
-  const { kind, state } = params;
+  const { kind, state, user_id } = params;
   const [more, setMore] = useState([]);
   const [failure, setFailure] = useState(null);
   const [busy, setBusy] = useState(false);
   const ask = (cursor, signal) =>
-    call("GET", "v1/events/", { query: { page_size: PAGE_SIZE, status: state, event_type: kind, cursor }, signal });
+    call("GET", "v1/events/", { query: { page_size: PAGE_SIZE, status: state, event_type: kind, user_id, cursor }, signal });
   const { data, error, loading, reload } = useLoad((signal) => ask(null, signal), []);
   const jobs = useMemo(() => {
     const known = new Map([...more.flatMap((page) => page.results), ...(data?.results ?? [])].map((job) => [job.id, job]));
@@ -69,7 +73,7 @@ function List({ params }) {
   return html`
     <${ErrorNote} error=${error} retry=${reload} />
     ${!data && loading && html`<${Loading} />`}
-    ${data && jobs.length === 0 && html`<${NoJobs} chosen=${Boolean(state || kind)} more=${Boolean(cursor)} />`}
+    ${data && jobs.length === 0 && html`<${NoJobs} chosen=${Boolean(state || kind || user_id)} more=${Boolean(cursor)} />`}
     ${jobs.length > 0 && html`<ul class="rows">${jobs.map((job) => html`<${JobRow} key=${job.id} job=${job} href=${hrefOf("jobs", { ...params, id: job.id })} />`)}</ul>`}
     <${ErrorNote} error=${failure} />
     ${busy && html`<${Loading} />`}

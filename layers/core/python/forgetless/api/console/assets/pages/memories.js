@@ -107,7 +107,7 @@ function useKnownIds() {
   return { ask, of };
 }
 
-function FilterInput({ name, value, change, type = "text", placeholder, offered = [] }) {
+export function FilterInput({ name, value, change, type = "text", placeholder, offered = [] }) {
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);
   const commit = () => text !== value && change({ [name]: text.trim() });
