@@ -74,8 +74,8 @@ OAUTH = (
     _oauth(
         "a key needs not be known",
         "api/mcp/oauth.py",
-        "except (AuthenticationError, TooManyGuessesError) as error:",
-        "except TooManyGuessesError as error:",
+        "except AuthenticationError as error:\n            wrong",
+        "except ZeroDivisionError as error:\n            wrong",
         "wrong_key",
     ),
     _oauth("names are markup", "api/mcp/login_page.py", "escape(client)", "client", "shows_no_markup"),
@@ -100,6 +100,20 @@ OAUTH = (
         'request.scope["state"][MCP_NEEDS] = Role.WRITE',
         "pass",
         "in_the_audit_list",
+    ),
+    _oauth(
+        "log-ins count for no quota",
+        "api/mcp/oauth.py",
+        "services.meter.take_request(key)",
+        "pass",
+        "count_as_requests",
+    ),
+    _oauth(
+        "tokens count for no quota",
+        "api/mcp/oauth_provider.py",
+        "self._services().meter.take_request(key)",
+        "pass",
+        "count_as_requests",
     ),
     _oauth(
         "all look-ups of ended keys count as one address",

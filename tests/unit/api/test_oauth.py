@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +24,7 @@ from forgetless.api.app import create_app
 from forgetless.api.mcp.oauth_redirects import OAuthRedirects
 from forgetless.api.mcp.oauth_tokens import LIFE_S, read, sign
 from forgetless.domain.keys import Role, key_hash
+from forgetless.domain.quotas import Quotas
 from forgetless.service.access.keys import KeyService
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api, put_key
 from tests.unit.api.conftest import NewApi
@@ -427,6 +428,25 @@ def test_a_log_in_stands_in_the_audit_list(host: Host) -> None:
     assert host.log_in(MEMBER).status_code == 303
     entries = host.http.get("/audit", headers={"X-API-Key": ADMIN}).json()["entries"]
     assert [(one["route"], one["kind"]) for one in entries] == [("POST /oauth/login", "change")]
+
+
+def test_log_ins_and_tokens_count_as_requests_of_their_key(host: Host) -> None:
+    put_key(host.api.world, LIMITED, "default", Role.WRITE)
+    ledger = host.api.world.ledger
+    held = ledger.key(key_hash(LIMITED))
+    assert held is not None
+    assert ledger.put_key(replace(held, quotas=Quotas.of({"requests_per_minute": 4})), held=held)
+    code = host.code(LIMITED)
+    token = host.exchange(code).json()["refresh_token"]
+    token = host.refresh(token).json()["refresh_token"]
+    another = host.code(LIMITED)
+    refused = [host.log_in(LIMITED), host.refresh(token), host.exchange(another)]
+    assert [answer.status_code for answer in refused] == [429] * 3
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    assert "Rate limit exceeded" in unescape(refused[0].text)
+    assert host.log_in(MEMBER).status_code == 303
+    host.api.world.clock.advance(61)
+    assert host.exchange(another).status_code == host.refresh(token).status_code == 200
 
 
 def test_tokens_of_a_key_that_has_ended_use_up_the_guesses_of_their_address_only(new_api: NewApi) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -46,6 +48,24 @@ def new_meter(ledger: SqliteLedger, clock: FakeClock) -> Callable[..., UsageMete
     return make
 
 
+class HeldLedger:
+    """A ledger that writes no usage before it is told to go on."""
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        self._ledger = ledger
+        self.writing, self.go_on = threading.Event(), threading.Event()
+        self.writes = 0
+
+    def add_usage(self, *args: Any, **options: Any) -> None:
+        self.writes += 1
+        self.writing.set()
+        assert self.go_on.wait(10)
+        self._ledger.add_usage(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
 def with_quota(**limits: int) -> ApiKey:
     return replace(KEY, quotas=Quotas.of(limits))
 
@@ -80,6 +100,24 @@ def test_without_a_quota_nothing_is_read_and_one_write_serves_twenty_requests(
     ask(meter, KEY)
     assert counting.calls == {"add_usage": 5}
     assert of_tenant(ledger, clock) == 2 + 3 * MOST_UNSAVED
+
+
+def test_those_who_wait_for_a_flush_do_not_flush_once_more_each(
+    ledger: SqliteLedger, clock: FakeClock, new_meter: Callable[..., UsageMeter]
+) -> None:
+    held = HeldLedger(ledger)
+    meter = new_meter(held)
+    for _ in range(MOST_UNSAVED):
+        assert meter.take_at_once(KEY, REQUESTS)
+    with ThreadPoolExecutor(12) as threads:
+        waiting = [threads.submit(meter.take, KEY, REQUESTS) for _ in range(12)]
+        assert held.writing.wait(10)
+        time.sleep(0.2)  # for the others to wait
+        held.go_on.set()
+        assert all(one.result(10) for one in waiting)
+    assert held.writes == 1
+    meter.flush()
+    assert of_tenant(ledger, clock) == MOST_UNSAVED + 12
 
 
 def test_a_quota_is_read_beside_the_flush_alone(ledger: SqliteLedger, new_meter: Callable[..., UsageMeter]) -> None:

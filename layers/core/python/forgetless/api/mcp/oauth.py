@@ -31,8 +31,8 @@ from forgetless.api.mcp.oauth_provider import Login, OAuthProvider
 from forgetless.api.mcp.oauth_redirects import OAuthRedirects
 from forgetless.api.mcp.oauth_tokens import looks_signed
 from forgetless.api.routing import Runner
-from forgetless.domain.errors import AuthenticationError, TooManyGuessesError
-from forgetless.domain.keys import Role
+from forgetless.domain.errors import AuthenticationError, RateLimitedError, TooManyGuessesError
+from forgetless.domain.keys import ApiKey, Role
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
@@ -107,20 +107,26 @@ class OAuth:
             return _page(login, carried, request)
         try:
             presented = str(fields.get("key", "")).strip()
-            key = await self._run(lambda: self._services().keys.authenticate(presented, address=_address(request)))
-        except (AuthenticationError, TooManyGuessesError) as error:
+            key = await self._run(lambda: self._admitted(presented, _address(request)))
+        except AuthenticationError as error:
             wrong = "This key is not known here, or is no longer valid."
-            if isinstance(error, TooManyGuessesError):
-                wrong = error.message
-            page = _page(login, carried, request, wrong=wrong, status=status_of(error))
-            if isinstance(error, TooManyGuessesError):
-                page.headers["Retry-After"] = str(error.retry_after)
+            return _page(login, carried, request, wrong=wrong, status=status_of(error))
+        except (TooManyGuessesError, RateLimitedError) as error:
+            page = _page(login, carried, request, wrong=error.message, status=status_of(error))
+            page.headers["Retry-After"] = str(error.retry_after)
             return page
         # The access log and the audit list say whose key has let the host in.
         set_caller(request.scope, Caller(self._services, key))
         request.scope["state"][MCP_NEEDS] = Role.WRITE
         code = await self._provider.code(login, key)
         return RedirectResponse(login.answer(code=code, iss=service_url(request.scope)), status_code=303)
+
+    def _admitted(self, presented: str, address: str) -> ApiKey:
+        """The key, whose quota of requests the log-in counts for."""
+        services = self._services()
+        key = services.keys.authenticate(presented, address=address)
+        services.meter.take_request(key)
+        return key
 
 
 class _HttpRoute(HttpRoute):

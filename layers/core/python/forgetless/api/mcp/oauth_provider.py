@@ -195,7 +195,7 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
         code = authorization_code
 
         def begun() -> int | None:
-            key = self._key(code.sealed)
+            key = self._counted_key(code.sealed)
             return 1 if self._services().grants.begin(key, code.grant) else None
 
         return await self._tokens(client, code.grant, code.sealed, begun)
@@ -223,7 +223,7 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
         token = refresh_token
 
         def advanced() -> int | None:
-            return self._services().grants.advance(self._key(token.sealed), token.grant, token.number)
+            return self._services().grants.advance(self._counted_key(token.sealed), token.grant, token.number)
 
         return await self._tokens(client, token.grant, token.sealed, advanced)
 
@@ -280,6 +280,12 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
         """The key, if it is still valid; raises AuthenticationError."""
         services = self._services()
         return services.keys.known(services.grants.key_hash(sealed), address=self._address)
+
+    def _counted_key(self, sealed: str) -> ApiKey:
+        """The same; the request counts for its quota, and RateLimitedError is raised if that is used up."""
+        key = self._key(sealed)
+        self._services().meter.take_request(key)
+        return key
 
     async def _signing_key(self) -> bytes:
         def key() -> bytes:

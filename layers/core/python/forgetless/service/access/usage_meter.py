@@ -100,7 +100,9 @@ class UsageMeter:
     def take(self, key: ApiKey, kind: UsageKind, number: int = 1) -> Taken:
         """Count uses of this kind; raises RateLimitedError or StoredQuotaError unless a quota allows all of them."""
         while self._is_full(kind):
-            self.flush()
+            with self._flushing:
+                if self._is_full(kind):  # others, who waited as well, may have flushed meanwhile
+                    self._flush()
         with self._lock:
             taken, refusal = self._judged(key, kind, number)
         if refusal is not None and (old := self._old(key)):
@@ -112,6 +114,12 @@ class UsageMeter:
             THROTTLES.count(tenant=key.tenant, limit=_limit_of(refusal))
             raise refusal
         return taken
+
+    def take_request(self, key: ApiKey) -> None:
+        """Count a request whose key is known only while it is served, and flush if that is due; raises as `take`."""
+        self.take(key, UsageKind.REQUESTS)
+        if (flush := self.begin_flush()) is not None:
+            flush.result()
 
     def check(self, key: ApiKey, kind: UsageKind | None) -> None:
         """Raise what `take` would raise, without counting anything.
@@ -184,31 +192,34 @@ class UsageMeter:
     def flush(self, *also: OwnerQuotas) -> None:
         """Write what waits, and read the figures of those whose quotas were touched since; logs if it fails."""
         with self._flushing:
-            with self._lock:
-                waiting, self._waiting = self._waiting, Counter()
-                since, long = self._waits_since, self._waited_long
-                self._waits_since, self._waited_long = "", False
-                unsaved = self._unsaved
-                touched, self._touched = {**self._touched, **{one.owner: one for one in also}}, {}
-                before = {owner: self._figures_of(one).snapshot() for owner, one in touched.items()}
-                self._flushed_at = self._clock.monotonic()
-            try:
-                self._write(self._of_standing_keys(waiting) if long else waiting)
-                with self._lock:
-                    self._unsaved -= unsaved
-                self._read(touched.values(), before)
-            except LedgerError as error:
-                _logger.warning("usage was not counted", extra={"reason": error.code})
-                with self._lock:
-                    self._waiting.update(waiting)
-                    self._waits_since, self._waited_long = since, long
-                    self._touched = {**touched, **self._touched}
-                    self._paused_until = self._clock.monotonic() + _PAUSE_S
+            self._flush(*also)
 
     def close(self) -> None:
         """Write what waits, and release the thread."""
         self._beside.shutdown()
         self.flush()
+
+    def _flush(self, *also: OwnerQuotas) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, Counter()
+            since, long = self._waits_since, self._waited_long
+            self._waits_since, self._waited_long = "", False
+            unsaved = self._unsaved
+            touched, self._touched = {**self._touched, **{one.owner: one for one in also}}, {}
+            before = {owner: self._figures_of(one).snapshot() for owner, one in touched.items()}
+            self._flushed_at = self._clock.monotonic()
+        try:
+            self._write(self._of_standing_keys(waiting) if long else waiting)
+            with self._lock:
+                self._unsaved -= unsaved
+            self._read(touched.values(), before)
+        except LedgerError as error:
+            _logger.warning("usage was not counted", extra={"reason": error.code})
+            with self._lock:
+                self._waiting.update(waiting)
+                self._waits_since, self._waited_long = since, long
+                self._touched = {**touched, **self._touched}
+                self._paused_until = self._clock.monotonic() + _PAUSE_S
 
     def _is_full(self, kind: UsageKind) -> bool:
         """Whether no further request may be counted before a flush has ended."""
