@@ -11,7 +11,7 @@ import pytest
 from local.client import ToolError
 from local.loadtest.report.both_models import models_tables
 from local.loadtest.report.load_report import load_report, write_report
-from local.loadtest.report.plots import in_order, lines
+from local.loadtest.report.plots import colours_of, groups, in_order, lines
 from local.loadtest.result_files import BESIDE, Recording, Run, beside_of, read_recording
 from local.loadtest.scenario import Plan, Stage
 from local.results.page import to_page
@@ -176,3 +176,14 @@ def test_the_report_of_a_run_shows_the_run_beside_it(recording: Recording, tmp_p
     (tmp_path / BESIDE).mkdir()
     with pytest.raises(ToolError, match="no complete run"):
         beside_of(tmp_path)
+
+
+def test_no_two_series_of_a_plot_have_the_same_colour() -> None:
+    assert colours_of(["Forgetless", "infinity"]) == {"Forgetless": "c1", "infinity": "c8"}
+    # These two have the same sum of letters, which is also that of a known part.
+    unknown = colours_of(["ab", "ba", "Forgetless"])
+    assert list(unknown) == ["ab", "ba", "Forgetless"]
+    assert len(set(unknown.values())) == 3
+    assert unknown["Forgetless"] == "c1"
+    plot = groups("Requests", {"one": {"ab": 1.0, "ba": 2.0}}, unit="req/s")
+    assert len({colour for _, colour in plot.legend}) == 2

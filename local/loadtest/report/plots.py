@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from local.results.report import Plot
 
-__all__ = ["Band", "areas", "colour_of", "groups", "in_order", "lines", "shares"]
+__all__ = ["Band", "areas", "colours_of", "groups", "in_order", "lines", "shares"]
 
 #: Placeholder colours, which no drawing uses otherwise, and the variables that replace them.
 _STAND_INS = {"ink": "#010203", "grid": "#010204", "band": "#010205"} | {
@@ -31,7 +31,7 @@ _PARTS = {
     "function sweep": "c4", "embedder": "c5", "milvus": "c6", "load generator": "c8", "other programs": "grid",
     "function": "c1", "index": "c6", "ledger": "c7", "rest": "c8", "llm": "c4", "queue": "c3",
     "P50": "c1", "P95": "c7", "P99": "c5", "req/s": "c6", "errors": "c5", "reference": "c8", "Forgetless": "c1",
-    "mem0's server": "c8", "Forgetless, functions": "c1", "Forgetless, uvicorn": "c2",
+    "mem0's server": "c8", "infinity": "c8", "Forgetless, functions": "c1", "Forgetless, uvicorn": "c2",
 }  # fmt: skip
 _WIDE, _NARROW = (9.6, 3.1), (4.2, 3.0)
 _STYLE = {
@@ -66,9 +66,18 @@ class Band:
     label: str
 
 
-def colour_of(name: str) -> str:
-    """The CSS variable (without its dashes) of a part or series; an unknown name gets one by its letters."""
-    return _PARTS.get(name, f"c{sum(map(ord, name)) % 9}")
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """The CSS variables (without their dashes) of the parts or series of a plot.
+
+    An unknown name gets one by its letters, or the first that no other name of the plot has.
+    """
+    taken: dict[str, str] = {}
+    names = list(names)
+    for name in sorted(names, key=lambda name: name not in _PARTS):
+        wanted = _PARTS.get(name, f"c{sum(map(ord, name)) % 9}")
+        free = (one for one in (wanted, *(f"c{n}" for n in range(9))) if one not in taken.values())
+        taken[name] = wanted if name in _PARTS else next(free, wanted)
+    return {name: taken[name] for name in names}
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -89,11 +98,13 @@ def lines(
 ) -> Plot:
     """Draw lines over time, or over the values that `x_unit` names."""
 
+    colours = colours_of(series)
+
     def draw(axes: Axes) -> None:
         for name, values in series.items():
             known = [(x, y) for x, y in zip(at, values, strict=True) if y is not None]
             style: dict[str, Any] = {
-                "color": _STAND_INS[colour_of(name)],
+                "color": _STAND_INS[colours[name]],
                 "linewidth": 2,
                 "marker": "o" if marks else "",
             }
@@ -110,7 +121,7 @@ def areas(
     """Draw stacked areas over time."""
 
     def draw(axes: Axes) -> None:
-        colours = [_STAND_INS[colour_of(name)] for name in series]
+        colours = [_STAND_INS[colour] for colour in colours_of(series).values()]
         if at and series:
             axes.stackplot(at, *series.values(), colors=colours, linewidth=0)
         _over_time(axes, bands, unit, "s")
@@ -121,12 +132,13 @@ def areas(
 def shares(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) -> Plot:
     """Draw one bar for each row, made of its parts side by side."""
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    colours = colours_of(names)
 
     def draw(axes: Axes) -> None:
         left = [0.0] * len(rows)
         for name in names:
             widths = [row.get(name, 0.0) for row in rows.values()]
-            axes.barh(range(len(rows)), widths, left=left, color=_STAND_INS[colour_of(name)], height=0.55)
+            axes.barh(range(len(rows)), widths, left=left, color=_STAND_INS[colours[name]], height=0.55)
             left = [start + width for start, width in zip(left, widths, strict=True)]
         for place, end in enumerate(left):
             axes.text(end, place, f"  {end:.1f}", va="center", fontsize=10)
@@ -143,13 +155,14 @@ def shares(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) ->
 def groups(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) -> Plot:
     """Draw bars side by side for each row, with their figures on top."""
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    colours = colours_of(names)
 
     def draw(axes: Axes) -> None:
         width = 0.76 / max(len(names), 1)
         for place, name in enumerate(names):
             at = [row + (place - (len(names) - 1) / 2) * width for row in range(len(rows))]
             values = [row.get(name, 0.0) for row in rows.values()]
-            bars = axes.bar(at, values, width * 0.92, color=_STAND_INS[colour_of(name)])
+            bars = axes.bar(at, values, width * 0.92, color=_STAND_INS[colours[name]])
             axes.bar_label(bars, [f"{value:.0f}" if value >= 10 else f"{value:.1f}" for value in values], padding=2)
         axes.set_xticks(range(len(rows)), list(rows))
         axes.set_ylabel(unit)
@@ -170,7 +183,7 @@ def _over_time(axes: Axes, bands: Sequence[Band], unit: str, x_unit: str) -> Non
 
 
 def _plot(title: str, draw: Callable[[Axes], None], names: tuple[str, ...]) -> Plot:
-    legend = tuple((name, colour_of(name)) for name in names)
+    legend = tuple(colours_of(names).items())
     return Plot(title, _svg(title, draw, _WIDE), _svg(title, draw, _NARROW), legend)
 
 
