@@ -97,7 +97,6 @@ def lines(
     marks: bool = False,
 ) -> Plot:
     """Draw lines over time, or over the values that `x_unit` names."""
-
     colours = colours_of(series)
 
     def draw(axes: Axes) -> None:
@@ -112,21 +111,22 @@ def lines(
         axes.set_ylim(bottom=0)
         _over_time(axes, bands, unit, x_unit)
 
-    return _plot(title, draw, tuple(series))
+    return _plot(title, draw, colours)
 
 
 def areas(
     title: str, at: Sequence[float], series: Mapping[str, Sequence[float]], *, unit: str, bands: Sequence[Band] = ()
 ) -> Plot:
     """Draw stacked areas over time."""
+    colours = colours_of(series)
 
     def draw(axes: Axes) -> None:
-        colours = [_STAND_INS[colour] for colour in colours_of(series).values()]
         if at and series:
-            axes.stackplot(at, *series.values(), colors=colours, linewidth=0)
+            drawn = [_STAND_INS[colour] for colour in colours.values()]
+            axes.stackplot(at, *series.values(), colors=drawn, linewidth=0)
         _over_time(axes, bands, unit, "s")
 
-    return _plot(title, draw, tuple(series))
+    return _plot(title, draw, colours)
 
 
 def shares(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) -> Plot:
@@ -149,7 +149,7 @@ def shares(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) ->
         axes.set_xlabel(unit)
         axes.margins(x=0.12)
 
-    return _plot(title, draw, tuple(names))
+    return _plot(title, draw, colours)
 
 
 def groups(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) -> Plot:
@@ -168,7 +168,7 @@ def groups(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) ->
         axes.set_ylabel(unit)
         axes.margins(y=0.14)
 
-    return _plot(title, draw, tuple(names))
+    return _plot(title, draw, colours)
 
 
 def _over_time(axes: Axes, bands: Sequence[Band], unit: str, x_unit: str) -> None:
@@ -182,9 +182,8 @@ def _over_time(axes: Axes, bands: Sequence[Band], unit: str, x_unit: str) -> Non
     axes.margins(x=0.01)
 
 
-def _plot(title: str, draw: Callable[[Axes], None], names: tuple[str, ...]) -> Plot:
-    legend = tuple(colours_of(names).items())
-    return Plot(title, _svg(title, draw, _WIDE), _svg(title, draw, _NARROW), legend)
+def _plot(title: str, draw: Callable[[Axes], None], colours: Mapping[str, str]) -> Plot:
+    return Plot(title, _svg(title, draw, _WIDE), _svg(title, draw, _NARROW), tuple(colours.items()))
 
 
 def _svg(title: str, draw: Callable[[Axes], None], size: tuple[float, float]) -> str:

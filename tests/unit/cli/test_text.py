@@ -49,8 +49,8 @@ def test_an_export_to_standard_output_is_printed_so(
     for command in (["export"], ["export", "--user", "ana"]):
         assert main(command) == OK
         printed = capsys.readouterr().out
-        assert not set(attack) & set("\u009b\u202e") & set(printed)
-        assert attack in repr([json.loads(line) for line in printed.splitlines()]).encode().decode("unicode_escape")
+        assert not {"\u009b", "\u202e"} & set(printed)
+        assert attack in json.dumps([json.loads(line) for line in printed.splitlines()], ensure_ascii=False)
 
 
 def test_labels_and_users_of_keys_are_printed_so(

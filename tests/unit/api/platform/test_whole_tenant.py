@@ -81,7 +81,7 @@ def test_everybodys_events_and_feedback_are_for_administrators(api: Api) -> None
     assert api.get("/v1/feedback/", key="limited-to-bob").json() == {"results": []}
 
 
-def test_bulk_jobs_are_found_by_the_scope_that_they_are_about(api: Api) -> None:
+def test_bulk_jobs_are_found_by_the_scope_that_they_are_about() -> None:
     day, request = "2026-01-01", {"ids": {"user_id": "bob"}}
     job = BulkJob("job", "default", BulkKind.DELETE, JobState.PENDING, day, day, request)
     assert JobChoice(ids=(("user_id", "bob"),)).allows(job)
