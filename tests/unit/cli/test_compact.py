@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli.__main__ import main
 from forgetless.cli.stores import FAILED, OK
+from forgetless.domain.scope import Scope
 from local.milvus.control import CompactionRequests, ControlServer
+from tests.contract.ledger.making import a_memory, add
 
 
 class Supervisor:
@@ -19,6 +25,8 @@ class Supervisor:
 
     def __init__(self, path: Path) -> None:
         self.compacted_at: float | None = None
+        #: When the first compaction will have been.
+        self.first_at = 101.0
         self.error: str | None = None
         self.requests = CompactionRequests(lambda: self.compacted_at)
         self._server = ControlServer(str(path), self.requests)
@@ -30,7 +38,7 @@ class Supervisor:
         while not self._stopping.wait(0.01):
             if self.requests.begin():
                 if self.error is None:
-                    self.compacted_at = (self.compacted_at or 100.0) + 1
+                    self.compacted_at = self.first_at if self.compacted_at is None else self.compacted_at + 1
                 self.requests.end(self.error)
 
     def close(self) -> None:
@@ -55,6 +63,16 @@ def test_it_waits_until_the_file_is_compacted(supervisor: Supervisor, capsys: py
         assert main(["compact"]) == OK
         assert supervisor.compacted_at == number
     assert "compacted" in capsys.readouterr().out
+
+
+def test_it_says_whose_receipts_cannot_tell_of_it(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
+    supervisor.first_at = time.time() + 60
+    assert main(["compact"]) == OK
+    assert capsys.readouterr().err == ""
+    with closing(SqliteLedger(Path(os.environ["FORGETLESS_LEDGER_PATH"]))) as ledger:
+        ledger.append(add(a_memory("m", scope=Scope("acme", user_id="ana"))))
+    assert main(["compact"]) == OK
+    assert "1 tenants had changes on their way to the index" in capsys.readouterr().err
 
 
 def test_a_file_that_was_not_compacted_is_an_error(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:

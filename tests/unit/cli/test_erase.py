@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from forgetless.cli.erase import FOUND
 from forgetless.domain.documents import Document
 from forgetless.domain.erasures import Target
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.memory import EventKind
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
+from forgetless.domain.webhook_deliveries import Delivery, Summary
 from forgetless.ports.index import IndexRow
 from forgetless.runtime import composition
 from forgetless.runtime.settings import load_settings
@@ -110,6 +113,24 @@ def test_what_is_said_after_an_erasure_is_no_finding_nor_is_a_key(house: StoreHo
     assert (code, found(out)) == (OK, [])
     assert "1 memories were added after the erasure" in out
     assert "api_key" in out
+
+
+def test_a_delivery_names_the_erased_only_until_it_has_ended(house: StoreHouse) -> None:
+    erased(house)
+    waiting = Delivery(
+        *("d", "default", "wh_1", (), at(1), at(2)), summary=Summary(EventKind.DELETE, {"user_id": "ana-lund"}, 2)
+    )
+    with closing(SqliteLedger(house.path)) as ledger:
+        ledger.put_document(waiting.document())
+    code, out, _ = house.run(*WHO)
+    assert "1 deliveries of webhooks name it until they have arrived" in out
+    assert not any("webhooks" in line for line in found(out))
+    # One that has ended, but has kept the ids all the same.
+    with closing(SqliteLedger(house.path)) as ledger:
+        ledger.put_document(replace(waiting, state="failed", due_at=None, version=2).document())
+    code, out, _ = house.run(*WHO)
+    assert code == FOUND
+    assert "1 deliveries of webhooks should be gone" in "\n".join(found(out))
 
 
 def test_an_erasure_that_has_not_ended_is_found(house: StoreHouse) -> None:

@@ -61,6 +61,20 @@ def test_quotas_of_a_key(ledger: SqliteLedger, capsys: pytest.CaptureFixture[str
     assert ledger.keys("acme")[0].quotas == Quotas.of({"adds_per_day": None})
 
 
+def test_memories_are_counted_only_for_keys_that_reach_all_of_their_users(
+    ledger: SqliteLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limited = ["keys", "create", "--tenant", "acme", "--user-id", "bo", "--quota", "stored_memories=5"]
+    everything = ["--agent-id", "*", "--app-id", "*"]
+    for lists in ([], everything[:2], ["--agent-id", "planner", *everything[2:]]):
+        assert main([*limited, *lists]) != 0
+        assert "give it --agent-id '*' and --app-id '*'" in capsys.readouterr().err
+    assert ledger.keys("acme") == []
+    assert main([*limited, *everything]) == 0
+    (key,) = ledger.keys("acme")
+    assert key.quotas == Quotas.of({"stored_memories": 5})
+
+
 def test_usage(ledger: SqliteLedger, capsys: pytest.CaptureFixture[str]) -> None:
     ledger.add_usage([Use("acme", key, "2026-11-28", {UsageKind.ADDS: 3}) for key in ("k1", "k2")])
     days = ["usage", "--tenant", "acme", "--from", "2026-11-01", "--to", "2026-11-30"]

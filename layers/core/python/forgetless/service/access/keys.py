@@ -296,8 +296,8 @@ def _checked(quotas: Quotas, limits: KeyLimits | None) -> Quotas:
     stored = any(name is QuotaName.STORED_MEMORIES for name, _ in quotas.in_force())
     if stored and limits is not None and not limits.whole_users:
         raise InvalidRequestError(
-            f"--quota: {QuotaName.STORED_MEMORIES} is not known for a key that is limited to some agents or apps; "
-            "limit its tenant instead"
+            f"--quota: {QuotaName.STORED_MEMORIES} is counted only for a key that may use every agent and app of its "
+            "users: give it --agent-id '*' and --app-id '*', or set this quota for its tenant"
         )
     return quotas
 

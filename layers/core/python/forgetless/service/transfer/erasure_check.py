@@ -20,7 +20,7 @@ from forgetless.domain.known_names import NameOwner
 from forgetless.domain.memory import Memory
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
-from forgetless.domain.webhook_deliveries import DELIVERY
+from forgetless.domain.webhook_deliveries import DELIVERY, Delivery
 from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -86,7 +86,7 @@ class ErasureCheck:
         erased = _Erased(tenant, ids, max(numbers, default=0))
         found = [self._of_log(erased), *self._of_ledger(erased), self._of_index(erased)]
         documents = list(self._documents(erased))
-        return [*found, *self._of_documents(documents), *self._of_jobs(tenant, documents, list(cleanings))]
+        return [*found, *self._of_documents(tenant, documents), *self._of_jobs(tenant, documents, list(cleanings))]
 
     def receipt(self, tenant: str, job: BulkJob, cleanings: Iterable[Cleaning]) -> list[Checked]:
         """Look for everything that the erasure of a receipt covers; the log has digests of its ids.
@@ -201,17 +201,27 @@ class ErasureCheck:
             yield from map(json.loads, portion.lines.splitlines())
             cursor = portion.cursor
 
-    def _of_documents(self, documents: Iterable[Mapping[str, object]]) -> Iterator[Checked]:
-        removed = {EXPORT: "requests of exports", DELIVERY: "deliveries of webhooks"}
-        counts = dict.fromkeys(removed.values(), 0)
+    def _of_documents(self, tenant: str, documents: Iterable[Mapping[str, object]]) -> Iterator[Checked]:
+        exports, waiting, ended = 0, 0, 0
         for record in documents:
             kind = str(record["type"])
-            if kind in removed:
-                counts[removed[kind]] += 1
+            if kind == EXPORT:
+                exports += 1
+            elif kind == DELIVERY:
+                pending = self._is_pending(tenant, str(record["id"]))
+                waiting, ended = waiting + pending, ended + (not pending)
             elif kind != BULK_JOB:
                 yield Checked("ledger", Verdict.STAYS, f"{kind} {record['id']} names it: {record['names']}")
-        for what, count in counts.items():
-            yield _counted("ledger", count, what)
+        yield _counted("ledger", exports, "requests of exports")
+        yield _counted("ledger", ended, "deliveries of webhooks")
+        if waiting:
+            text = f"{waiting:,} deliveries of webhooks name it until they have arrived, or have failed for a day"
+            yield Checked("ledger", Verdict.STAYS, text)
+
+    def _is_pending(self, tenant: str, delivery_id: str) -> bool:
+        """Whether a delivery must still tell its receiver whose memories were deleted."""
+        held = self._ledger.document(tenant, DELIVERY, delivery_id)
+        return held is not None and Delivery.of(held).state == "pending"
 
     def _of_jobs(
         self, tenant: str, documents: Iterable[Mapping[str, object]], cleanings: list[Cleaning]
