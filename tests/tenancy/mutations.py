@@ -10,6 +10,7 @@ from tests.tenancy.erasure_mutations import ERASURES
 from tests.tenancy.mutation import Mutation
 from tests.tenancy.oauth_mutations import OAUTH
 from tests.tenancy.protections import PROTECTIONS
+from tests.tenancy.quota_mutations import QUOTAS
 from tests.tenancy.tenant_mutations import TENANTS
 
 __all__ = ["MUTATIONS", "QUICK"]
@@ -561,6 +562,7 @@ MUTATIONS = (
     *_EXTRACTION,
     *PROTECTIONS,
     *COSTS,
+    *QUOTAS,
     *OAUTH,
     *ERASURES,
     *TENANTS,

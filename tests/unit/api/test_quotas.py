@@ -101,14 +101,6 @@ def test_a_batch_that_is_larger_than_what_is_left_is_refused_whole(api: Api) -> 
     assert api.call("PUT", "/v1/batch/", json={"memories": batch[:1] * 2}).status_code == 200, "one memory, named twice"
 
 
-def test_a_full_quota_stops_an_import(api: Api) -> None:
-    job = "6f1f0f5e-0000-4000-8000-000000000000"
-    api.post("/import-jobs", {"id": job, "file": "0" * 64, "lines": 1})
-    limit(api, stored_memories=0)
-    api.world.clock.advance(30)  # from then on, no process goes by an old copy of the key
-    assert api.call("POST", f"/import-jobs/{job}/lines?line=1", content=b"{}").status_code == 413
-
-
 def test_what_fails_does_not_count(api: Api) -> None:
     key = limit(api, adds_per_day=1, searches_per_day=1)
     for _ in range(3):

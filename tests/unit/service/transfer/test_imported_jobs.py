@@ -1,18 +1,135 @@
-"""Imported jobs that have not ended: they run here, whoever had them elsewhere."""
+"""Imported jobs that have not ended: they run here, whoever had them elsewhere, and ask for what an add can ask for."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from forgetless.domain.jobs import JobState
+from forgetless.ports.trace import TRACE, current_trace
+from forgetless.service.requests import AddRequest, IncomingMessage
+from forgetless.service.transfer.event_import import ImportReport
 from tests.unit.service.transfer.test_event_transfer import exported, take
-from tests.unit.service.world import World, facts
+from tests.unit.service.world import ALICE, World, facts
 
 FAR = "9999-12-31T23:59:59.000000+00:00"
+#: All that an add can ask for.
+_ASKED: dict[str, Any] = {
+    "metadata": {"a": 1},
+    "expiration_date": "2027-01-01",
+    "immutable": True,
+    "memory_type": "procedural_memory",
+    "prompt": "p",
+    "agent_prompt": "p",
+    "includes": "i",
+    "excludes": "e",
+    "categories": {"food": "what they eat"},
+    "categorised": True,
+    "source_key": "k",
+}
+
+
+def take_one(world: World, line: dict[str, Any]) -> ImportReport:
+    """Import a file with this line alone."""
+    header = {"format": "forgetless-events", "version": 1}
+    return take(world, b"\n".join(json.dumps(one).encode() for one in (header, line)))
+
+
+def open_add(world: World, **asked: Any) -> dict[str, Any]:
+    """The line of a queued add of this ledger."""
+    said = (IncomingMessage("user", "I like tea.", attachments=({"type": "image_url"},)),)
+    world.services.add.add(AddRequest(ALICE, said, infer=True, queued=True, **asked))
+    lines = [json.loads(line) for line in exported(world).splitlines()]
+    found: dict[str, Any] = next(line for line in lines if line.get("type") == "job")
+    return found
+
+
+@pytest.fixture
+def line(new_world: Callable[..., World]) -> dict[str, Any]:
+    return open_add(new_world([facts("x")]), **_ASKED)
+
+
+def test_what_an_add_can_ask_for_is_taken(new_world: Callable[..., World], line: dict[str, Any]) -> None:
+    assert set(line["request"]) == {*_ASKED, "attachments"}
+    assert take_one(new_world(), line).refused == 0
+
+
+@pytest.mark.parametrize("name", [*_ASKED, "attachments", "retried"])
+def test_nothing_of_another_type_is(new_world: Callable[..., World], line: dict[str, Any], name: str) -> None:
+    target = new_world()
+    line["request"][name] = [5]
+    report = take_one(target, line)
+    assert (report.jobs, report.refused) == (0, 1)
+    assert f"job.request.{name}: expected " in report.problems[0]
+    assert take_one(target, {**line, "state": "SUCCEEDED"}).refused == 0, "what has ended is only kept"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("attachments", {"0": {"type": "image_url"}}),
+        ("attachments", {"0": [5]}),
+        ("categories", {"food": 5}),
+        ("expiration_date", "tomorrow"),
+        ("includes", "i" * 20_001),
+        ("prompt", "p" * 20_001),
+        ("retried", {"at": 5}),
+        ("source_key", "a\nb"),
+    ],
+)
+def test_nothing_of_another_form_is(
+    new_world: Callable[..., World], line: dict[str, Any], name: str, value: object
+) -> None:
+    line["request"][name] = value
+    assert take_one(new_world(), line).refused == 1
+
+
+def test_a_trace_that_no_request_had_goes_into_no_call(new_world: Callable[..., World]) -> None:
+    seen: list[dict[str, str]] = []
+
+    def reply(_messages: object) -> str:
+        trace = current_trace()
+        assert trace is not None
+        seen.append(trace.ids())
+        return facts("She likes tea.")
+
+    target = new_world(reply)
+    line = open_add(new_world([facts("x")]))
+    for number, trace in enumerate(
+        (["a\n\u001b[31m", 'b"}'], ["ok", "b"], ["a\n", "b" * 32], ["r"], "r", [5, 6], {"a": "b"})
+    ):
+        poisoned = {**line, "id": str(UUID(int=number)), "request": {TRACE: trace}}
+        assert take_one(target, poisoned).refused == 0
+        target.services.ingest.run("default", poisoned["id"], seconds=30)
+        job = target.ledger.job("default", poisoned["id"])
+        assert job is not None
+        assert job.state is JobState.SUCCEEDED
+    assert len(seen) == 7
+    assert all(set(ids) == {"trace_id", "job_id", "tenant"} for ids in seen)
+    assert all(len(ids["trace_id"]) == 32 for ids in seen)
+
+
+def test_one_from_whose_id_no_memory_can_be_named_is_refused(
+    new_world: Callable[..., World], line: dict[str, Any]
+) -> None:
+    for name in ("job-1", line["id"].upper(), line["id"].replace("-", "")):
+        assert take_one(new_world(), {**line, "id": name}).problems == [
+            "line 2: job.id: expected a UUID, from which the ids of its memories are made"
+        ]
+
+
+def test_no_time_or_number_of_the_file_keeps_it_running_for_ever(new_world: Callable[..., World]) -> None:
+    target, line = new_world(), open_add(new_world([facts("x")]))
+    assert take_one(target, {**line, "attempts": -1}).refused == 1
+    assert take_one(target, {**line, "started_at": FAR}).refused == 0
+    job = target.ledger.job("default", line["id"])
+    assert job is not None
+    assert job.started_at is not None
+    assert job.started_at[:4] == target.clock.now()[:4], "a day of failing counts from then on"
 
 
 @pytest.mark.parametrize(

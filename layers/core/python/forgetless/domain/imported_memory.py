@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.identifiers import named_identifier
-from forgetless.domain.jobs import Job
+from forgetless.domain.jobs import RETRIED, Job, JobState
 from forgetless.domain.limits import INT64, MAX_MEMORY_ID_BYTES
 from forgetless.domain.memory import Memory, Message, MessageRef
-from forgetless.domain.memory_fields import STORED, Kind
+from forgetless.domain.memory_fields import GIVEN, STORED, Kind
 from forgetless.domain.times import timestamp
 
 __all__ = ["check_imported", "check_imported_job"]
@@ -47,15 +48,35 @@ def check_imported(memory: Memory) -> None:
         )
 
 
-def check_imported_job(job: Job, messages: Sequence[Message]) -> None:
-    """Raise InvalidRequestError, which names the field, if the job or a message could not be shown or run later."""
+def check_imported_job(job: Job, messages: Sequence[Message], *, prompt_chars: int) -> None:
+    """Raise InvalidRequestError, which names the field, if the job or a message could not be shown or run later.
+
+    What is to run has no instruction to the LLM of more than `prompt_chars` characters, as that of a request.
+    """
     for name, check, expected, value in _job_values(job):
         if not check(value):
             raise InvalidRequestError(f"job.{name}: expected {expected}")
+    if job.state is not JobState.SUCCEEDED:
+        if not _is_uuid(job.id):
+            raise InvalidRequestError("job.id: expected a UUID, from which the ids of its memories are made")
+        _check_asked(job.request, prompt_chars)
     for message in messages:
         for name, check, expected, value in _message_values(message):
             if not check(value):
                 raise InvalidRequestError(f"messages.{name}: expected {expected}")
+
+
+def _check_asked(request: Mapping[str, Any], prompt_chars: int) -> None:
+    """What the add asked for steers a worker and the LLM here: each field has the type that a request gives it."""
+    for name in _INSTRUCTIONS:
+        value = request.get(name)
+        if not (value is None or (isinstance(value, str) and len(value) <= prompt_chars)):
+            raise InvalidRequestError(
+                f"job.request.{name}: expected a text of at most {prompt_chars:,} characters, or null"
+            )
+    for name, (check, expected) in _ASKED.items():
+        if not _absent_or(check)(request.get(name)):
+            raise InvalidRequestError(f"job.request.{name}: expected {expected}, or null")
 
 
 _Values = Iterator[tuple[str, Callable[[Any], bool], str, Any]]
@@ -71,7 +92,7 @@ def _job_values(job: Job) -> _Values:
         yield name, _absent_or(_is_time), f"{_CHECKS[Kind.TIME][1]}, or null", getattr(job, name)
     for name in ("lease_owner", "error"):
         yield name, _absent_or(_is_text), "a text or null", getattr(job, name)
-    yield "attempts", *_CHECKS[Kind.NUMBER], job.attempts
+    yield "attempts", lambda value: _is_number(value) and value >= 0, "a whole number from 0 on", job.attempts
     yield "request", *_CHECKS[Kind.OBJECT], job.request
     yield "results", _are_results, "a list of objects, each with the id of a memory", job.results
 
@@ -98,6 +119,13 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_MEMORY_ID_BYTES and not _NO_ID.search(value)
 
 
+def _is_uuid(value: str) -> bool:
+    try:
+        return str(UUID(value)) == value
+    except ValueError:
+        return False
+
+
 def _are_results(value: Any) -> bool:
     return all(_is_object(one) and _is_id(one.get("id")) for one in value)
 
@@ -120,6 +148,14 @@ def _is_object(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_object_of(check: Callable[[Any], bool], value: Any) -> bool:
+    return _is_object(value) and all(map(check, value.values()))
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_object, value))
 
 
 def _is_time(value: Any) -> bool:
@@ -173,4 +209,17 @@ _CHECKS: Mapping[Kind, tuple[Callable[[Any], bool], str]] = {
     Kind.REFS: (_are_refs, "a list of pairs of a job's id and a position"),
     Kind.OBJECT: (_is_object, f"an object of at most {_MAX_DEPTH} levels with finite numbers"),
     Kind.SCOPE: (_is_scope, "at least one of user_id, agent_id, app_id and run_id, as texts that a request can name"),
+}
+
+#: What an add may ask for in its own words.
+_INSTRUCTIONS = ("prompt", "agent_prompt", "includes", "excludes")
+#: The other fields of an add's request that this version reads; of `llm_calls` it reads what has its own form.
+_ASKED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    **{field.name: _CHECKS[field.kind] for field in GIVEN},
+    "memory_type": _CHECKS[Kind.STRING],
+    "source_key": (_is_id, "the id of a key"),
+    "categorised": _CHECKS[Kind.FLAG],
+    "categories": (lambda value: _is_object_of(_is_text, value), "an object of texts"),
+    "attachments": (lambda value: _is_object_of(_are_objects, value), "an object of lists of objects"),
+    RETRIED: (lambda value: _is_object_of(_is_id, value), "an object of texts without control characters"),
 }

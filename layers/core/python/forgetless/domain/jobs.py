@@ -16,7 +16,7 @@ __all__ = ["LLM_CALLS", "RETRIED", "Job", "JobState", "job_id_for"]
 
 #: The key of a job's request under which a long add keeps what its calls of the LLM have given so far.
 LLM_CALLS = "llm_calls"
-#: The key under which an add that somebody started again keeps when that was, and with which API key.
+#: The key under which an add that somebody started again, or imported, keeps when that was, and with which API key.
 RETRIED = "retried"
 
 #: The namespace of ids derived from a tenant and an Idempotency-Key.
@@ -98,11 +98,16 @@ class Job:
     def payer(self) -> tuple[str, str]:
         """The id of the key for which the LLM's tokens count ("" if it is unknown), and the time for whose day.
 
-        Whoever starts a failed add again pays for it, on that day: otherwise no quota would ever notice.
+        Whoever starts a failed add again, or imports one that runs here, pays for it, on that day: otherwise no quota
+        would ever notice.
         """
         retried = self.request.get(RETRIED, {})
         key_id = retried.get("key") or self.request.get("source_key") or ""
         return key_id, retried.get("at") or self.created_at
+
+    def paid_by(self, key_id: str | None, *, at: str) -> Job:
+        """The job whose tokens count from now on for this key, on the day of `at`; without one, for that of the add."""
+        return replace(self, request={**self.request, RETRIED: {"at": at, **({"key": key_id} if key_id else {})}})
 
     def as_erased(self) -> Job:
         """The job ended because its scope was erased: SUCCEEDED, without request and results.

@@ -24,6 +24,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(
 _XRAY_ROOT = re.compile(r"Root=1-([0-9a-f]{8})-([0-9a-f]{24})(?:;|$)")
 #: An id that may stand in a log line and a header as it is.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_=+/.-]{1,64}")
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _NO_TRACE_ID = "0" * 32
 
 
@@ -48,6 +49,15 @@ class Trace:
         if match := _XRAY_ROOT.search(xray):
             return cls(given, match[1] + match[2])
         return cls(given, secrets.token_hex(16))
+
+    @classmethod
+    def of(cls, stored: object) -> Trace:
+        """The trace that a job keeps; another one if it keeps none, or one that no request had, as an import may."""
+        match stored:
+            case [str(request), str(trace)] if _TRACE_ID.fullmatch(trace):
+                return cls(request if _REQUEST_ID.fullmatch(request) else "", trace)
+            case _:
+                return cls("", secrets.token_hex(16))
 
     @property
     def traceparent(self) -> str:
@@ -89,9 +99,7 @@ def stored_trace() -> Mapping[str, Any]:
 @contextmanager
 def traced_job(job_id: str, request: Mapping[str, Any], *, tenant: str) -> Iterator[None]:
     """Run a tenant's job under the trace of its request. Jobs of earlier versions begin one of their own."""
-    stored = request.get(TRACE)
-    began = Trace(*stored) if isinstance(stored, list) and len(stored) == len(("request", "trace")) else None
-    token = _current.set(replace(began or Trace("", secrets.token_hex(16)), job_id=job_id, tenant=tenant))
+    token = _current.set(replace(Trace.of(request.get(TRACE)), job_id=job_id, tenant=tenant))
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from forgetless.domain.errors import ConflictError, NotFoundError, QueueError
-from forgetless.domain.jobs import RETRIED, Job, JobState
+from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.retention import DISMISSED_AT
 from forgetless.ports.clock import Clock
 from forgetless.ports.queue import JobQueue
@@ -49,8 +49,8 @@ class FailedAdds:
         if not self._ledger.job_messages(tenant, job_id):
             raise ConflictError("The messages of this add are no longer kept; send it again.")
         now = self._clock.now()
-        request = {**job.request, RETRIED: {"at": now, **({"key": key_id} if key_id else {})}}
-        again = replace(waiting(job, now), request=request, attempts=0, error=None, started_at=None, completed_at=None)
+        paid = waiting(job, now).paid_by(key_id, at=now)
+        again = replace(paid, attempts=0, error=None, started_at=None, completed_at=None)
         if not self._ledger.update_job(again, held=job):
             raise ConflictError("Somebody else has just started this add again; look at its event.")
         if not self._queue.background:

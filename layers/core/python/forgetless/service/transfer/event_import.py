@@ -10,17 +10,21 @@ from typing import Any
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, read_record
 from forgetless.domain.imported_memory import check_imported, check_imported_job
-from forgetless.domain.jobs import Job
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.domain.times import later
+from forgetless.domain.usage import UsageKind
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.transfer.mem0_history import foreign_events
+from forgetless.service.writing.add import one_add
 from forgetless.service.writing.infer import LONGEST_LEASE_S, waiting
 
-__all__ = ["BATCH", "EventImport", "ImportReport", "Numbered"]
+__all__ = ["BATCH", "EventImport", "ImportReport", "Numbered", "Payer"]
 
 #: The most lines that are stored at once: the memories among them in one transaction, the jobs in another.
 BATCH = 200
@@ -68,6 +72,14 @@ class ImportReport:
             self.problems.append(problem)
 
 
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The key that asks for an import. What the file's adds still cost counts for it, whatever key the file names."""
+
+    key: ApiKey
+    meter: UsageMeter
+
+
 class EventImport:
     """Reads the lines of `EventExport` and the records of mem0."""
 
@@ -76,20 +88,29 @@ class EventImport:
         self._clock = clock
         self._limits = limits or RequestLimits()
 
-    def take(self, tenant: str, records: Iterable[Numbered], report: ImportReport | None = None) -> ImportReport:
+    def take(
+        self,
+        tenant: str,
+        records: Iterable[Numbered],
+        report: ImportReport | None = None,
+        *,
+        payer: Payer | None = None,
+    ) -> ImportReport:
         """Store all records; the report names those that cannot be stored, and the others are stored nevertheless.
 
         With the report of the records before, `records` may begin anywhere, even between two events of a memory. The
         memories can be searched once sweep has indexed them. Raises LedgerError, and VersionConflictError when
-        somebody changes the same memories meanwhile: import again.
+        somebody changes the same memories meanwhile: import again. With a `payer`, memories may raise
+        StoredQuotaError, and an add that has not succeeded, because it runs here, RateLimitedError as well: import
+        again when the quotas allow it.
         """
         report = report or ImportReport()
         remaining = iter(records)
         while batch := list(islice(remaining, BATCH)):
-            self._take_batch(tenant, batch, report)
+            self._take_batch(tenant, batch, report, payer)
         return report
 
-    def _take_batch(self, tenant: str, batch: Sequence[Numbered], report: ImportReport) -> None:
+    def _take_batch(self, tenant: str, batch: Sequence[Numbered], report: ImportReport, payer: Payer | None) -> None:
         jobs: list[tuple[Job, list[Message]]] = []
         histories: dict[str, list[Event]] = {}
         for read in self._read(tenant, batch, report):
@@ -98,9 +119,14 @@ class EventImport:
             else:
                 jobs.append(read)
         if jobs:
-            self._put_jobs(tenant, jobs)
+            self._put_jobs(tenant, jobs, payer)
         report.jobs += len(jobs)
+        if payer is not None and histories:
+            payer.meter.check(payer.key, None)
+        before = report.memories
         self._append(tenant, list(histories.values()), report)
+        if payer is not None:
+            payer.meter.note_stored(payer.key, report.memories - before)
 
     def _read(self, tenant: str, records: Iterable[Numbered], report: ImportReport) -> Iterator[_Read]:
         for line, record in records:
@@ -123,23 +149,40 @@ class EventImport:
             if isinstance(one, Event):
                 check_imported(one.memory)
             else:
-                check_imported_job(*one)
+                check_imported_job(*one, prompt_chars=self._limits.prompt_chars)
         return reads
 
-    def _put_jobs(self, tenant: str, jobs: Sequence[tuple[Job, list[Message]]]) -> None:
+    def _put_jobs(self, tenant: str, jobs: Sequence[tuple[Job, list[Message]]], payer: Payer | None) -> None:
         # What is imported is new here: no earlier erasure of this ledger covers it.
         number = self._ledger.erasure_state(tenant).last
         deleted = self._deleted(tenant, [job for job, _ in jobs])
         now = self._clock.now()
-        self._ledger.put_jobs(
-            [
-                (
-                    replace(_nobody_runs(job, now), erasures_before=number),
-                    [] if job.id in deleted else [replace(one, erasures_before=number) for one in said],
-                )
-                for job, said in jobs
-            ]
-        )
+        ready = [
+            (
+                replace(_nobody_runs(job, now), erasures_before=number),
+                [] if job.id in deleted else [replace(one, erasures_before=number) for one in said],
+            )
+            for job, said in jobs
+        ]
+        if payer is not None:
+            for job, said in ready:
+                if job.state is not JobState.SUCCEEDED:
+                    self._put_paid(job, said, payer)
+        self._ledger.put_jobs([one for one in ready if payer is None or one[0].state is JobState.SUCCEEDED])
+
+    def _put_paid(self, job: Job, messages: Sequence[Message], payer: Payer) -> None:
+        """Store an add that is to run here, or may be started again here: it counts as one that is accepted now."""
+        if self._ledger.job(job.tenant, job.id) is not None:
+            return  # it was imported before
+        if not job.finished:
+            payer.meter.check(payer.key, UsageKind.LLM_TOKENS)
+        taken = payer.meter.take(payer.key, UsageKind.ADDS)
+        done = False
+        try:
+            bought = job.paid_by(payer.key.id, at=taken.at)
+            done = self._ledger.put_job(bought, messages, used=[one_add(bought)]).payer == bought.payer
+        finally:
+            payer.meter.settle(taken, done=done)
 
     def _deleted(self, tenant: str, jobs: Sequence[Job]) -> set[str]:
         """The jobs of which a memory was deleted here. Their messages may say what was deleted, so they stay out.
@@ -192,7 +235,11 @@ def _nobody_runs(job: Job, now: str) -> Job:
 
     The clock of the ledger that it comes from may be a little ahead.
     """
-    return job if job.finished else waiting(job, min(job.updated_at, later(now, LONGEST_LEASE_S)))
+    if job.finished:
+        return job
+    latest = later(now, LONGEST_LEASE_S)
+    started_at = None if job.started_at is None else min(job.started_at, latest)
+    return replace(waiting(job, min(job.updated_at, latest)), started_at=started_at)
 
 
 def _continued(here: Sequence[Event], missing: Sequence[Event], number: int) -> Iterator[Event]:

@@ -12,7 +12,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, BulkKind
-from forgetless.domain.errors import ConflictError, InvalidRequestError, VersionConflictError
+from forgetless.domain.errors import (
+    ConflictError,
+    InvalidRequestError,
+    RateLimitedError,
+    StoredQuotaError,
+    VersionConflictError,
+)
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import RequestLimits
@@ -20,7 +26,7 @@ from forgetless.domain.memory import EventKind
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
-from forgetless.service.transfer.event_import import BATCH, EventImport, ImportReport, Numbered
+from forgetless.service.transfer.event_import import BATCH, EventImport, ImportReport, Numbered, Payer
 from forgetless.service.transfer.transfer_jobs import TransferJobs
 from forgetless.service.webhooks.outbox import WebhookOutbox
 
@@ -143,14 +149,23 @@ class ImportJobs:
         return _place_of(job)
 
     def take(
-        self, tenant: str, job_id: str, body: bytes, *, line: int, before: str | None = None, last: bool = False
+        self,
+        tenant: str,
+        job_id: str,
+        body: bytes,
+        *,
+        line: int,
+        before: str | None = None,
+        last: bool = False,
+        payer: Payer | None = None,
     ) -> ImportPlace:
         """Import the lines of `body`, the first of which has the number `line`; `last` says that no more will follow.
 
         `before` is the digest of all lines before; it is compared unless it is None. The place that is returned may
         lie before the end of `body`, when the time was over: send the rest again. Raises InvalidRequestError, with the
         number of the line, for a line that is not JSON: the import then has failed at this line, and the lines before
-        it are stored. Raises ConflictError when these are not the lines that follow.
+        it are stored. Raises ConflictError when these are not the lines that follow, and RateLimitedError or
+        StoredQuotaError when the payer's quotas do not allow an add of the file: it goes on there when they do again.
         """
         job = self._jobs.going_on(tenant, job_id)
         if job.state is JobState.SUCCEEDED:
@@ -160,14 +175,17 @@ class ImportJobs:
         if rest is None:
             return _place_of(job)
         try:
-            everything = self._store(tenant, rest, progress)
+            everything = self._store(tenant, rest, progress, payer)
         except InvalidRequestError as error:
             self._record(job, progress, JobState.FAILED, error.message)
+            raise
+        except (RateLimitedError, StoredQuotaError):
+            self._record(job, progress, JobState.RUNNING)
             raise
         ended = last and everything
         return self._record(job, progress, JobState.SUCCEEDED if ended else JobState.RUNNING)
 
-    def _store(self, tenant: str, lines: Sequence[bytes], progress: _Progress) -> bool:
+    def _store(self, tenant: str, lines: Sequence[bytes], progress: _Progress, payer: Payer | None) -> bool:
         """Store lines until the time is over; False if some remain. Raises InvalidRequestError for a broken line."""
         give_up = self._clock.monotonic() + PORTION_S
         for start in range(0, len(lines), BATCH):
@@ -175,7 +193,7 @@ class ImportJobs:
                 return False
             batch = lines[start : start + BATCH]
             records, broken = numbered_records(batch, progress.line)
-            self._take(tenant, records, progress)
+            self._take(tenant, records, progress, payer)
             whole = len(batch) if broken is None else broken[0] - progress.line
             progress.digest = digest_of(batch[:whole], progress.digest)
             progress.line += whole
@@ -183,11 +201,11 @@ class ImportJobs:
                 raise InvalidRequestError(f"line {broken[0]}: {broken[1]}")
         return True
 
-    def _take(self, tenant: str, records: Sequence[Numbered], progress: _Progress) -> None:
+    def _take(self, tenant: str, records: Sequence[Numbered], progress: _Progress, payer: Payer | None) -> None:
         for attempt in range(_TRIES):
             report = ImportReport(ours=progress.ours, refused_memory=progress.refused_memory)
             try:
-                self._imports.take(tenant, records, report)
+                self._imports.take(tenant, records, report, payer=payer)
                 break
             except VersionConflictError:  # the next try sees the other's change
                 if attempt == _TRIES - 1:

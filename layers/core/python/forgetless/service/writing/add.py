@@ -317,9 +317,9 @@ def _numbered(job: Job, messages: Sequence[Message], state: ErasureState) -> tup
 
 
 def one_add(job: Job) -> Use:
-    """The job as one add of the key that asked for it, on the day when it was accepted."""
-    key_id = job.request.get("source_key") or OF_TENANT
-    return Use(job.tenant, key_id, day_of(job.created_at), {UsageKind.ADDS: 1})
+    """The job as one add of the key that pays for it, on the day when it was accepted."""
+    key_id, at = job.payer
+    return Use(job.tenant, key_id or OF_TENANT, day_of(at), {UsageKind.ADDS: 1})
 
 
 def _late(error: TimeoutError, job_id: str) -> DeadlineError:

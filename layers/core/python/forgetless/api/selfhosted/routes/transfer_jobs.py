@@ -10,13 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forgetless.api.caller import CurrentCaller
+from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.routes.export import ENOUGH_BYTES, MOST_BYTES, lines_response
 from forgetless.api.selfhosted.wire import ExportBegin, ExportFetch, ImportBegin
 from forgetless.domain.keys import Role
 from forgetless.domain.limits import PORTION_BYTES
+from forgetless.service.transfer.event_import import Payer
 from forgetless.service.transfer.import_jobs import ImportPlace
 
 __all__ = ["ROUTES"]
@@ -50,11 +51,13 @@ def import_lines(
     """Import the lines of the body. The first one is the line with the number `line`, counted from 1.
 
     The answer names the next line. It may lie within the body: send the rest again. `before` is the answer's `digest`
-    that belongs to `line`; with it, a file that has changed is refused. `last=true` ends the import.
+    that belongs to `line`; with it, a file that has changed is refused. `last=true` ends the import. An add of the file
+    that has not succeeded counts as an add of your key, because it runs here.
     """
     _check_size(body)
-    caller.check_stored()
-    place = caller.all_services.import_jobs.take(caller.tenant, job_id, body, line=line, before=before, last=last)
+    place = caller.all_services.import_jobs.take(
+        caller.tenant, job_id, body, line=line, before=before, last=last, payer=_payer(caller)
+    )
     return _shown(place)
 
 
@@ -84,6 +87,11 @@ def export_lines(caller: CurrentCaller, job_id: str, body: ExportFetch) -> Respo
         caller.tenant, job_id, body.cursor, most_bytes=MOST_BYTES, enough=ENOUGH_BYTES
     )
     return lines_response(answer.lines, answer.after.cursor, events=answer.after.events)
+
+
+def _payer(caller: Caller) -> Payer | None:
+    """Whose quotas the adds of a file meet; None where nothing is counted."""
+    return None if caller.key is None or caller.meter is None else Payer(caller.key, caller.meter)
 
 
 def _check_size(body: bytes) -> None:
