@@ -184,8 +184,8 @@ _OF_IMPORTS = (
     Mutation(
         "imports: an add that will run has any id",
         "domain/imported_memory.py",
-        "if not _is_uuid(job.id):",
-        "if False:",
+        'yield "id", _is_uuid,',
+        'yield "id", _is_id,',
         (_ADDS, "-k", "from_whose_id"),
     ),
     Mutation(

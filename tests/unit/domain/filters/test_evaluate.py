@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import Not
 from forgetless.domain.filters.evaluate import Matcher, evaluate
 from forgetless.domain.filters.parse import parse_filter
@@ -124,19 +125,63 @@ def test_ne_nin_and_not_are_exact_complements(name: str, value: str) -> None:
         assert evaluate(complement, MEMORY) is not evaluate(equal, MEMORY)
 
 
-def test_each_condition_is_a_step_for_each_memory_and_so_are_a_thousand_characters() -> None:
+def test_each_condition_is_a_step_for_each_memory() -> None:
     few, many = (Matcher(parse_filter({"OR": [{f"k{n}": "x"} for n in range(size)]})) for size in (10, 300))
     for _ in range(5):
         assert not few(MEMORY)
         assert not many(MEMORY)
     assert many.steps - few.steps == 5 * 290
-    long = replace(MEMORY, metadata={"text": "a" * 50_000})
-    plain, folded = (Matcher(parse_filter({"OR": [{"text": {op: "b"}}] * 20})) for op in ("contains", "icontains"))
-    assert not plain(long)
-    assert not folded(long)
-    assert 20 * 50 <= plain.steps < 20 * 50 + 50
+
+
+def searched(text: object, operator: str, *words: object) -> int:
+    """The steps of conditions that search a text or a list, without those of the conditions themselves."""
+    matches = Matcher(parse_filter({"OR": [{"k": {operator: word}} for word in words]}))
+    assert not matches(replace(MEMORY, metadata={"k": "" if isinstance(text, str) else []}))
+    before = matches.steps
+    assert not matches(replace(MEMORY, metadata={"k": text}))
+    return matches.steps - 2 * before
+
+
+def test_what_is_searched_counts_by_its_length_and_short_texts_by_that_of_the_word_too() -> None:
+    assert searched("a" * 50_000, "contains", *["b"] * 20) == 20 * 200
     # Without differences of case it is made once, however many conditions ask for it.
-    assert folded.steps == plain.steps + 50
+    assert searched("a" * 50_000, "icontains", *["b"] * 20) == 20 * 200 + 200
+    # CPython compares each character with each of the word, in texts up to some length.
+    assert searched("a" * 20_000, "contains", "a" * 40 + "b") == 80 + 205
+    assert searched("a" * 20_000, "contains", "a" * 200 + "b") == 80
+    assert searched("a" * 2000, "contains", "a" * 999 + "b") == 8 + 500
+
+
+def test_a_list_is_walked_once_whatever_is_looked_for_in_it() -> None:
+    ones = [1] * 32_000
+    assert searched(ones, "contains", 5) == searched(ones, "contains", *range(2, 400)) == 6400
+    assert searched(ones, "icontains", *["x"] * 100) == 2 * 6400, "once folded, once sorted out"
+
+
+def test_categories_count_by_their_number() -> None:
+    many = replace(MEMORY, categories=tuple(map(str, range(1000))))
+    for condition in ({"ne": "x"}, {"in": ["x", "y"]}, {"eq": "x"}, {"nin": ["x"]}):
+        matches = Matcher(parse_filter({"AND": [{"categories": condition}] * 2}))
+        matches(many)
+        assert matches.steps >= 200
+
+
+@pytest.mark.parametrize("entry", ["a", "A", "1", 1, 1.0, 0, 0.5, True, False, None, [], {}, ["a"], {"a": 1}])
+def test_an_entry_of_a_list_is_compared_as_a_value_alone_is(entry: object) -> None:
+    alone, within = (replace(MEMORY, metadata={"k": value}) for value in (entry, [entry, [9], {"x": 9}]))
+    for value in ("a", "1", 1, 1.0, 0, 0.5, True, False):
+        equal = evaluate(parse_filter({"k": {"eq": value}}), alone)
+        assert evaluate(parse_filter({"k": {"contains": value}}), within) is equal
+
+
+def test_one_memory_costs_no_more_than_a_request_may_spend() -> None:
+    """Many conditions on one long text, such as an import may have."""
+    long = replace(MEMORY, metadata={"k": "a" * 4_000_000})
+    matches = Matcher(parse_filter({"OR": [{"k": {"contains": f"b{n}"}} for n in range(390)]}))
+    with pytest.raises(InvalidRequestError, match=r"^filters: .*one of the memories"):
+        matches(long)
+    assert matches.exhausted
+    assert not matches(MEMORY), "what each of the others costs is judged by itself"
 
 
 def test_a_list_of_any_length_is_one_step() -> None:

@@ -17,8 +17,10 @@ from forgetless.domain.errors import (
     NotFoundError,
     PreconditionFailedError,
 )
+from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import ERASE_IN_REQUEST_S
+from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.service.jobs import delete_matching, removal
 from forgetless.service.requests import UpdateRequest
@@ -102,6 +104,31 @@ def test_a_request_looks_at_a_bounded_number_of_memories(world: World, monkeypat
     assert deleted.deleted == 2
     finish(world)
     assert world.texts() == ["said 7", "said 5", "said 3", "said 1"]
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_step_ends_when_its_filter_has_cost_enough_and_the_next_goes_on_there(
+    world: World, monkeypatch: pytest.MonkeyPatch, announced: bool
+) -> None:
+    if announced:  # they are held, and judged once more before they are removed
+        make(world).hook(event_types=("memory_delete",))
+    drink(world, 9)
+    judged: list[str] = []
+    real = Matcher.__call__
+
+    def judge(matcher: Matcher, memory: Memory) -> bool:
+        judged.append(memory.id)
+        return real(matcher, memory)
+
+    monkeypatch.setattr(Matcher, "__call__", judge)
+    monkeypatch.setattr(delete_matching, "ERASE_IN_REQUEST_S", -1.0)
+    monkeypatch.setattr("forgetless.domain.filters.evaluate.MOST_FILTER_STEPS", 7)
+    deleted = world.services.changes.delete_matching(OF_ALICE)
+    assert len(judged) < 9, "one step in the request"
+    finish(world)
+    left = world.ledger.list_memories("default", {}, limit=9).items  # a list's filter would have cost enough, too
+    assert [memory.text for memory in left] == ["said 7", "said 5", "said 3", "said 1"]
+    assert job_of(world, deleted.event_id).state is JobState.SUCCEEDED
 
 
 @pytest.mark.usefixtures("slow")

@@ -150,8 +150,9 @@ class HttpLlm:
         # The body of the reply is not shown as it is, because servers quote the prompt in it.
         refusal = read_refusal(reply)
         told = refusal.without(self._http.secrets())
-        code = refusal.code
-        message = f"the LLM answered with status {reply.status}" + (f" ({told.code})" if told.code else "")
+        code, said = refusal.code, [message["content"] for message in asked["messages"]]
+        shown = told.shown_code(said)
+        message = f"the LLM answered with status {reply.status}" + (f" ({shown})" if shown else "")
         if refusal.too_long:
             advice = "send fewer or shorter messages, or name a model that takes more in FORGETLESS_LLM_MODEL"
             return LlmContextError(f"{message}: {advice}", status=reply.status)
@@ -160,7 +161,7 @@ class HttpLlm:
         if (reply.status in {401, 403} and not refusal.filtered) or code == "invalid_api_key":
             setting = "the user and password in OPENAI_BASE_URL" if self._http.has_credentials else "OPENAI_API_KEY"
             return ProviderAuthError(f"{message}: check {setting}")
-        if reason := told.shown(message["content"] for message in asked["messages"]):
+        if reason := told.shown(said):
             message += f', "{reason}"'
         if refusal.filtered:
             # As 400, because a 403 of a filter says nothing about the key: the next text may be answered.

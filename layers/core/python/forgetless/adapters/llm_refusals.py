@@ -28,6 +28,14 @@ which while with you your
 #: Words of error messages. Any other word of a message is shown only if the request did not contain it.
 _COMMON = frozenset(_WORDS.split())
 _WORD = re.compile(r"\w+")
+#: A word of a code: `context` and `length`, `Invalid` and `Parameter`.
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_MORE_WORDS = """
+account argument authentication billing capacity deactivated denied deployment engine exhausted flagged insufficient
+internal moderation overloaded permission precondition rate region resource safety server service timeout unavailable
+"""
+#: Usual words of codes beside those of messages.
+_OF_CODES = frozenset(_MORE_WORDS.split())
 #: So much of a reason is shown.
 _SHOWN_CHARS = 300
 
@@ -60,7 +68,7 @@ _REASON_CHARS = 4000
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a server refused a request. `reason` may quote the prompt; `code` never does. Both may be empty.
+    """Why a server refused a request. Reason and code may be empty, and may quote the prompt: show what `shown` gives.
 
     A server may also repeat what it was sent as a key, whole or shortened. `without` takes that out of both.
     """
@@ -100,16 +108,21 @@ class Refusal:
         quoted = is_part(code) or any(len(secret) > _SHORT_CHARS and secret in code for secret in folded)
         return replace(self, reason=reason, code="" if quoted else self.code)
 
+    def shown_code(self, prompt: Iterable[str]) -> str:
+        """The code; empty if a part of it may be taken from the prompt."""
+        said = _words_of(prompt) if self.code else set()
+        parts = [part for part in _PART.findall(self.code) if part.casefold() not in _OF_CODES]
+        return "" if any(_is_said(part, said) for part in parts) else self.code
+
     def shown(self, prompt: Iterable[str]) -> str:
         """The reason without the words that it may have taken from the prompt; empty if little else is in it."""
         if not self.reason:
             return ""
-        said = {word.casefold() for text in prompt for word in _WORD.findall(text)}
+        said = _words_of(prompt)
 
         def hidden(word: str) -> bool:
             # Scripts without spaces have no words to compare, and a word may have been cut.
-            folded = word.casefold()
-            return folded not in _COMMON and (not word.isascii() or any(one.startswith(folded) for one in said))
+            return not word.isascii() or _is_said(word, said)
 
         reason = self.reason[:_SHOWN_CHARS]
         words = _WORD.findall(reason)
@@ -117,6 +130,16 @@ class Refusal:
             return ""
         shown = _WORD.sub(lambda word: "…" if hidden(word.group()) else word.group(), reason)
         return " ".join(shown.split())
+
+
+def _words_of(texts: Iterable[str]) -> set[str]:
+    return {word.casefold() for text in texts for word in _WORD.findall(text)}
+
+
+def _is_said(word: str, said: set[str]) -> bool:
+    """Whether a word of a refusal is one of those, or the beginning of one, and no usual word of errors."""
+    folded = word.casefold()
+    return folded not in _COMMON and any(one.startswith(folded) for one in said)
 
 
 def read_refusal(reply: Reply) -> Refusal:

@@ -57,8 +57,6 @@ def check_imported_job(job: Job, messages: Sequence[Message], *, prompt_chars: i
         if not check(value):
             raise InvalidRequestError(f"job.{name}: expected {expected}")
     if job.state is not JobState.SUCCEEDED:
-        if not _is_uuid(job.id):
-            raise InvalidRequestError("job.id: expected a UUID, from which the ids of its memories are made")
         _check_asked(job.request, prompt_chars)
     for message in messages:
         for name, check, expected, value in _message_values(message):
@@ -83,7 +81,7 @@ _Values = Iterator[tuple[str, Callable[[Any], bool], str, Any]]
 
 
 def _job_values(job: Job) -> _Values:
-    yield "id", _is_id, "a text without control characters", job.id
+    yield "id", _is_uuid, "a UUID, from which the ids of its memories are made", job.id
     if job.scope.ids() or job.request or not job.finished:  # what was erased is nobody's
         yield "scope", *_CHECKS[Kind.SCOPE], job.scope
     for name in ("created_at", "updated_at"):
@@ -119,9 +117,9 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_MEMORY_ID_BYTES and not _NO_ID.search(value)
 
 
-def _is_uuid(value: str) -> bool:
+def _is_uuid(value: Any) -> bool:
     try:
-        return str(UUID(value)) == value
+        return isinstance(value, str) and str(UUID(value)) == value
     except ValueError:
         return False
 

@@ -7,10 +7,11 @@ matches an absent or null value. A condition on categories holds when it holds f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import ge, gt, le, lt
 from typing import Any
 
+from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.limits import MOST_FILTER_STEPS
 from forgetless.domain.memory import Memory
@@ -18,9 +19,18 @@ from forgetless.domain.scope import SCOPE_IDS
 
 __all__ = ["Matcher", "evaluate", "value_of"]
 
-#: So many characters, or list entries, that are searched count as one more step.
-_CHARS_OF_A_STEP = 1000
-_ENTRIES_OF_A_STEP = 20
+#: A step takes a microsecond at most, whatever a client has chosen: so many characters that are searched or folded, so
+#: many pairs of a character of a text and one of what is looked for (CPython compares each pair of short ones), and so
+#: many entries of a list.
+_CHARS_OF_A_STEP = 250
+_PAIRS_OF_A_STEP = 4000
+_ENTRIES_OF_A_STEP = 5
+#: CPython compares pairs in texts of fewer characters; in those of the second number only for words of fewer than the
+#: third. Otherwise the time is linear (`fastsearch.h`).
+_SHORT_CHARS, _MIDDLE_CHARS, _SHORT_WORD = 2500, 30_000, 100
+_CATEGORIES = Field("categories")
+#: Stands for entries of lists that nothing is equal to: lists and objects.
+_NOTHING = object()
 
 _Test = Callable[[Any], bool]
 _Check = Callable[[Memory], bool]
@@ -34,27 +44,43 @@ def evaluate(where: Filter, memory: Memory) -> bool:
 class Matcher:
     """A filter that is prepared to judge many memories, and counts its work.
 
-    Each condition is a step for each memory, and so is each thousand characters that are searched. What a client sends
-    is bounded, and so is the number of rows that are looked at; only the product of both shows when it is too much.
+    Each condition is a step for each memory; what it searches in the memory counts besides. What a client sends is
+    bounded, and so is the number of rows that are looked at; only the product of both shows when it is too much.
     """
 
     def __init__(self, where: Filter) -> None:
         self.steps = 0
+        self._most = MOST_FILTER_STEPS
         self._conditions = 0
-        #: The texts of the present memory without differences of case, by field: many conditions may ask for them.
+        #: Of the present memory, by field, because many conditions may ask for the same: texts without differences of
+        #: case, and the entries of lists, with and without these differences.
         self._folded: dict[Field, Any] = {}
+        self._entries: dict[tuple[Field, bool], frozenset[Any]] = {}
         self._check = self._compiled(where)
 
     def __call__(self, memory: Memory) -> bool:
-        """Whether the memory matches."""
-        self.steps += self._conditions
+        """Whether the memory matches; raises InvalidRequestError if it alone costs more than one request may spend."""
+        self._most = self.steps + MOST_FILTER_STEPS
+        self._spend(self._conditions)
         self._folded.clear()
+        self._entries.clear()
         return self._check(memory)
 
     @property
     def exhausted(self) -> bool:
-        """Whether the filter has cost as much as one request may spend."""
+        """Whether the filter has cost as much as one request may spend, since the last `rested`."""
         return self.steps >= MOST_FILTER_STEPS
+
+    def rested(self) -> None:
+        """Count from 0 again."""
+        self.steps = 0
+
+    def _spend(self, steps: int) -> None:
+        self.steps += steps
+        if self.steps > self._most:
+            raise InvalidRequestError(
+                "filters: so many conditions are too much work for one of the memories; use fewer of them"
+            )
 
     def _compiled(self, where: Filter) -> _Check:
         self._conditions += 1
@@ -70,31 +96,66 @@ class Matcher:
                 return self._contains(where)
             case Compare(field, operator, value):
                 test, read = _TESTS[operator](value), _reader(field)
+                if field == _CATEGORIES:  # the only field with several values that each condition compares
+                    return lambda memory: test(self._read_tuple(read(memory)))
                 return lambda memory: test(read(memory))
+
+    def _read_tuple(self, found: Any) -> Any:
+        self._spend(len(found or ()) // _ENTRIES_OF_A_STEP)
+        return found
 
     def _contains(self, where: Compare) -> _Check:
         field, value = where.field, where.value
         folds = where.op is Operator.ICONTAINS
         wanted = _casefolded(value) if folds else value
+        chars = len(wanted) if isinstance(wanted, str) else 0
+        entry = _entry(wanted)
 
         def check(memory: Memory) -> bool:
             found = self._casefolded(field, memory) if folds else value_of(field, memory)
             if isinstance(found, str):
-                self.steps += len(found) // _CHARS_OF_A_STEP
+                self._spend(_search_steps(len(found), chars))
                 return isinstance(wanted, str) and wanted in found
-            if isinstance(found, list | tuple):
-                self.steps += len(found) // _ENTRIES_OF_A_STEP
-                return any(_equal(one, wanted) for one in found)
-            return False
+            return isinstance(found, list | tuple) and entry in self._entries_of(field, found, folds=folds)
 
         return check
+
+    def _entries_of(self, field: Field, found: Sequence[Any], *, folds: bool) -> frozenset[Any]:
+        """The entries of a list, so that any number of conditions costs one walk through it."""
+        if (field, folds) not in self._entries:
+            self._spend(len(found) // _ENTRIES_OF_A_STEP)
+            self._entries[field, folds] = frozenset(map(_entry, found))
+        return self._entries[field, folds]
 
     def _casefolded(self, field: Field, memory: Memory) -> Any:
         if field not in self._folded:
             found = value_of(field, memory)
-            self.steps += len(found) // _CHARS_OF_A_STEP if isinstance(found, str) else 0
+            self._spend(_folding_steps(found))
             self._folded[field] = _casefolded(found)
         return self._folded[field]
+
+
+def _search_steps(text: int, word: int) -> int:
+    """What it costs to find a word of so many characters in a text of so many, at worst."""
+    steps = text // _CHARS_OF_A_STEP
+    in_pairs = text < _SHORT_CHARS or (text < _MIDDLE_CHARS and word < _SHORT_WORD)
+    return steps + text * word // _PAIRS_OF_A_STEP if in_pairs and word > 1 else steps
+
+
+def _folding_steps(found: Any) -> int:
+    if isinstance(found, str):
+        return len(found) // _CHARS_OF_A_STEP
+    if isinstance(found, list | tuple):
+        chars = sum(len(one) for one in found if isinstance(one, str))
+        return len(found) // _ENTRIES_OF_A_STEP + chars // _CHARS_OF_A_STEP
+    return 0
+
+
+def _entry(value: Any) -> Any:
+    """What stands for an entry of a list among others: equal only for what `_equal` finds equal."""
+    if isinstance(value, bool):
+        return (bool, value)
+    return value if value is None or isinstance(value, str | int | float) else _NOTHING
 
 
 def value_of(field: Field, memory: Memory) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, Progress, owners_of
 from forgetless.domain.errors import DependencyError, LedgerError, VersionConflictError
+from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import MOST_ANNOUNCED, SCRUB_PATIENCE_S
 from forgetless.domain.memory import EventKind, Memory
@@ -45,6 +46,7 @@ class RemovalTask:
 
     tenant: str
     ids: Mapping[str, str]
+    #: Judges a memory. A `Matcher` also says when it has done as much work as a page may cost.
     covers: Callable[[Memory], bool]
     #: The id of the job, from which the ids of the events and of the delivery come.
     name: str
@@ -53,6 +55,19 @@ class RemovalTask:
     #: Whether nothing more may be removed, because the job has been cancelled or its time is over. It is asked after
     #: each transaction.
     stopped: Callable[[], bool] = lambda: False
+
+    def covered(self, memories: Iterable[Memory]) -> tuple[list[Memory], int]:
+        """Those of the memories that are covered, and how many of them were judged: at least the first one."""
+        found, judged = [], 0
+        if isinstance(self.covers, Matcher):
+            self.covers.rested()
+        for memory in memories:
+            if judged and isinstance(self.covers, Matcher) and self.covers.exhausted:
+                break
+            judged += 1
+            if self.covers(memory):
+                found.append(memory)
+        return found, judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +141,10 @@ class Remover:
         while True:
             # What is only held costs nothing yet.
             found = light_page(read, limit) if removal.many else read(limit)
+            covered, judged = task.covered(found.items)
+            cursor_after = found.cursor if judged == len(found.items) else read(judged).cursor
             try:
-                return found.cursor, self._take(task, removal, [one for one in found.items if task.covers(one)])
+                return cursor_after, self._take(task, removal, covered)
             except VersionConflictError:
                 if not retry.again():
                     raise
@@ -218,7 +235,11 @@ class Remover:
         retry = ConflictRetry(self._clock)
         while True:
             found = self._ledger.read(task.tenant, held)
-            covered = {id_: memory for id_, memory in found.items() if not memory.deleted and task.covers(memory)}
+            living = [found[id_] for id_ in held if id_ in found and not found[id_].deleted]
+            those, judged = task.covered(living)
+            if judged < len(living):
+                held = held[: held.index(living[judged].id)]
+            covered = {memory.id: memory for memory in those}
             weights = {id_: memory.all_bytes for id_, memory in covered.items()}
             few = few_of(held, partial(_weight, weights))
             there = [covered[id_] for id_ in held[:few] if id_ in covered]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -35,6 +36,10 @@ _NAMED = 20
 _OTHER = "the ledger already has another history of it"
 _BROKEN = "its next line has not its next version"
 _TOO_LONG = "its earlier versions take more bytes than FORGETLESS_MAX_HISTORY_BYTES allows"
+
+#: The names of workers, as they stay recorded of a job that has ended.
+_OWNER = re.compile(r"[a-z]+-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_KINDS = frozenset(map(str, EventKind))
 
 #: The number of a line, for error messages, and its record.
 Numbered = tuple[int, Any]
@@ -159,7 +164,7 @@ class EventImport:
         now = self._clock.now()
         ready = [
             (
-                replace(_nobody_runs(job, now), erasures_before=number),
+                replace(_as_own(job, now), erasures_before=number),
                 [] if job.id in deleted else [replace(one, erasures_before=number) for one in said],
             )
             for job, said in jobs
@@ -230,16 +235,25 @@ class EventImport:
             report.add([event.memory for event in fresh if event.kind is EventKind.ADD])
 
 
-def _nobody_runs(job: Job, now: str) -> Job:
-    """A job that has not ended waits here: no worker of this ledger has it, and no time of the file holds it back.
+def _as_own(job: Job, now: str) -> Job:
+    """The job as one of this ledger. Whatever else a file says of it would outlive the erasure of its scope.
 
-    The clock of the ledger that it comes from may be a little ahead.
+    One that has not ended waits: no worker of this ledger has it, and no time of the file holds it back, although the
+    clock of the ledger that it comes from may be a little ahead.
     """
-    if job.finished:
-        return job
-    latest = later(now, LONGEST_LEASE_S)
-    started_at = None if job.started_at is None else min(job.started_at, latest)
-    return replace(waiting(job, min(job.updated_at, latest)), started_at=started_at)
+    if not job.finished:
+        latest = later(now, LONGEST_LEASE_S)
+        started_at = None if job.started_at is None else min(job.started_at, latest)
+        return replace(waiting(job, min(job.updated_at, latest)), started_at=started_at, results=())
+    owner = job.lease_owner if _OWNER.fullmatch(job.lease_owner or "") else None
+    job = replace(job, lease_owner=owner)
+    if job.state is JobState.FAILED:
+        return replace(job, results=())
+    return replace(job, request={}, error=None, results=tuple(map(_own_result, job.results)))
+
+
+def _own_result(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"id": result["id"], "event": result.get("event") if result.get("event") in _KINDS else "ADD"}
 
 
 def _continued(here: Sequence[Event], missing: Sequence[Event], number: int) -> Iterator[Event]:
