@@ -10,6 +10,7 @@ from tests.tenancy.mutation import Mutation
 __all__ = ["ERASURES"]
 
 _FORGOTTEN = ("tests/contract/ledger/test_forgotten_ids.py", "-k", "sqlite")
+_EXPIRED = ("tests/contract/ledger/test_messages.py", "-k", "last_message_expires")
 _NAMES = "tests/unit/service/test_known_names.py"
 _SCAN, _RECEIPTS = "tests/erasure/test_in_process.py", "tests/unit/service/erasures/test_receipts.py"
 
@@ -29,9 +30,30 @@ ERASURES = (
     _stays(
         "whose a job was",
         "domain/jobs.py",
-        "return replace(self, scope=Scope(self.scope.tenant), request={})",
-        "return replace(self, request={})",
+        "return replace(self, scope=Scope(self.scope.tenant), request={}, error=",
+        "return replace(self, request={}, error=",
         *_FORGOTTEN,
+    ),
+    _stays(
+        "what an error said of it",
+        "domain/jobs.py",
+        "error=code and code[0])",
+        "error=self.error)",
+        *_EXPIRED,
+    ),
+    _stays(
+        "whose a job was whose messages have expired",
+        "adapters/ledger_sqlite/expiry.py",
+        "messages.forget_orphaned_job(db, tenant, job_id)",
+        "pass",
+        *_EXPIRED,
+    ),
+    _stays(
+        "the same in a table",
+        "adapters/ledger_dynamodb/erase_messages.py",
+        "in dict.fromkeys(jobs_of[key] for key in over):",
+        "in {}:",
+        *_EXPIRED,
     ),
     _stays(
         "names of requests, leases and pages",

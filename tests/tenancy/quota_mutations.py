@@ -210,6 +210,20 @@ _OF_IMPORTS = (
         (_ADDS, "-k", "for_ever"),
     ),
     Mutation(
+        "imports: a job that has ended keeps whatever the file says",
+        _FILE,
+        "job = job if failed else replace(job, request={}, error=None)",
+        "pass",
+        (_ADDS, "-k", "only_what_this_ledger"),
+    ),
+    Mutation(
+        "imports: a job without messages names somebody",
+        _FILE,
+        "return job if any(one.scope == job.scope for one in messages) else job.nobodys()",
+        "return job",
+        (_ADDS, "-k", "nobody_is_named"),
+    ),
+    Mutation(
         "quotas: an import's adds meet none",
         "api/selfhosted/routes/transfer_jobs.py",
         "payer=_payer(caller)",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import MessageRef
 from forgetless.domain.scope import Scope
@@ -106,6 +108,46 @@ def test_old_messages_expire_oldest_first_and_context_keeps_its_words(ledger: Le
     assert ledger.expire_messages(before=at(3), limit=9) == 0
     assert ledger.read("acme", [carrier.id])[carrier.id] == carrier
     assert ledger.unindexed(before=at(99), limit=9) == []
+
+
+@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
+def test_whose_a_job_was_goes_when_its_last_message_expires(ledger: Ledger, state: JobState) -> None:
+    """No erasure would find it any more."""
+    error = None if state is JobState.SUCCEEDED else 'provider_bad_request: the LLM said "anna"'
+    ended = a_job("a", state=state, request={"metadata": {"secret": 1}}, error=error)
+    ledger.put_job(ended, MESSAGES[:2])
+    assert ledger.expire_messages(before=at(1), limit=1) == 1
+    assert ledger.job("acme", ended.id) == ended
+    assert ledger.expire_messages(before=at(3), limit=9) == 1
+    left = ledger.job("acme", ended.id)
+    assert left == replace(ended, scope=Scope("acme"), request={}, error=error and "provider_bad_request")
+    assert ledger.jobs("acme", limit=9) == ([left], None)
+
+
+@pytest.mark.parametrize("state", [JobState.PENDING, JobState.RUNNING])
+def test_what_an_add_still_has_to_read_does_not_expire(ledger: Ledger, state: JobState) -> None:
+    held = {"lease_owner": "w", "lease_until": at(99)} if state is JobState.RUNNING else {}
+    ledger.put_job(a_job("a", state=state, **held), MESSAGES[:2])
+    ledger.append(add(a_memory("c")), messages=[a_message("c")])
+    assert ledger.expire_messages(before=at(9), limit=9) == 1
+    assert ledger.job_messages("acme", job_id("a")) == MESSAGES[:2]
+    assert ledger.job_messages("acme", job_id("c")) == []
+
+
+def test_a_compaction_forgets_whose_jobs_were_that_lost_their_messages_under_an_earlier_version(
+    ledger: Ledger,
+) -> None:
+    lost = [a_job(name, state=JobState.FAILED, request={"prompt": "p"}) for name in ("a", "b")]
+    kept = a_job("c", state=JobState.FAILED, request={"prompt": "p"})
+    open_ = a_job("d")
+    for job in (*lost, open_):
+        ledger.put_job(job, [])
+    ledger.put_job(kept, [a_message("c")])
+    ledger.compact(lambda _done, _all: None)
+    assert [ledger.job("acme", job.id) for job in lost] == [
+        replace(job, scope=Scope("acme"), request={}) for job in lost
+    ]
+    assert [ledger.job("acme", job.id) for job in (kept, open_)] == [kept, open_]
 
 
 def test_erasing_an_expired_message_still_cleans_the_context(ledger: Ledger) -> None:

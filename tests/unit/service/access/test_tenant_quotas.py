@@ -79,7 +79,7 @@ def test_quotas_of_a_key_of_its_own(ledger: SqliteLedger) -> None:
 def test_what_cannot_be_counted_is_refused(ledger: SqliteLedger) -> None:
     keys = keys_of(ledger)
     one_agent, whole = KeyLimits(("alice",), ("helper",), ("*",)), KeyLimits(("alice",), ("*",), ("*",))
-    with pytest.raises(InvalidRequestError, match="stored_memories is not known"):
+    with pytest.raises(InvalidRequestError, match="stored_memories is counted only"):
         keys.create("acme", label="a", role=Role.WRITE, limits=one_agent, quotas=["stored_memories=5"])
     assert keys.create("acme", label="a", role=Role.WRITE, limits=whole, quotas=["stored_memories=5"])
 

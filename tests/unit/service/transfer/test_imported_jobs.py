@@ -122,6 +122,44 @@ def test_one_from_whose_id_no_memory_can_be_named_is_refused(
         ]
 
 
+def test_one_that_has_ended_keeps_only_what_this_ledger_would_have_kept(
+    new_world: Callable[..., World], line: dict[str, Any]
+) -> None:
+    """The rest would outlive the erasure of its scope."""
+    target = new_world()
+    results = [{"id": "m", "event": "marked", "memory": "marked"}, {"id": "n", "event": "ADD"}]
+    ended = {**line, "state": "SUCCEEDED", "results": results, "error": "marked", "lease_owner": "marked"}
+    assert take_one(target, ended).refused == 0
+    job = target.ledger.job("default", line["id"])
+    assert job is not None
+    assert (job.scope, job.request, job.error, job.lease_owner) == (ALICE, {}, None, None)
+    assert job.results == ({"id": "m", "event": "ADD"}, {"id": "n", "event": "ADD"})
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED"])
+@pytest.mark.parametrize("said", [[], [{"scope": {"user_id": "somebody"}}]])
+def test_nobody_is_named_by_one_that_has_ended_without_messages_of_its_scope(
+    new_world: Callable[..., World], line: dict[str, Any], state: str, said: list[dict[str, Any]]
+) -> None:
+    target = new_world()
+    messages = [{**message, **changed} for message, changed in zip(line["messages"], said, strict=False)]
+    ended = {**line, "state": state, "messages": messages, "error": "provider_bad_request: marked"}
+    assert take_one(target, ended).refused == 0
+    job = target.ledger.job("default", line["id"])
+    assert job is not None
+    assert (job.scope.ids(), job.request) == ({}, {})
+    assert "marked" not in str(job.error)
+
+
+@pytest.mark.parametrize("said", [[], [{"scope": {"user_id": "somebody"}}]])
+def test_one_that_has_not_ended_needs_a_message_of_its_scope(
+    new_world: Callable[..., World], line: dict[str, Any], said: list[dict[str, Any]]
+) -> None:
+    messages = [{**message, **changed} for message, changed in zip(line["messages"], said, strict=False)]
+    report = take_one(new_world(), {**line, "messages": messages})
+    assert report.problems == ["line 2: messages: expected one of the scope of the job, which has not ended"]
+
+
 def test_no_time_or_number_of_the_file_keeps_it_running_for_ever(new_world: Callable[..., World]) -> None:
     target, line = new_world(), open_add(new_world([facts("x")]))
     assert take_one(target, {**line, "attempts": -1}).refused == 1

@@ -58,6 +58,8 @@ def check_imported_job(job: Job, messages: Sequence[Message], *, prompt_chars: i
             raise InvalidRequestError(f"job.{name}: expected {expected}")
     if job.state is not JobState.SUCCEEDED:
         _check_asked(job.request, prompt_chars)
+    if not job.finished and not any(message.scope == job.scope for message in messages):
+        raise InvalidRequestError("messages: expected one of the scope of the job, which has not ended")
     for message in messages:
         for name, check, expected, value in _message_values(message):
             if not check(value):

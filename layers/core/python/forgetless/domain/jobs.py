@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ LLM_CALLS = "llm_calls"
 #: The key under which an add that somebody started again, or imported, keeps when that was, and with which API key.
 RETRIED = "retried"
 
+#: The code at the beginning of a job's error.
+_CODE = re.compile(r"[a-z_]+(?=:|$)")
 #: The namespace of ids derived from a tenant and an Idempotency-Key.
 _NAMESPACE = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000001")
 
@@ -125,8 +128,12 @@ class Job:
         )
 
     def nobodys(self) -> Job:
-        """What a ledger keeps of a job that has ended when its last message is erased: not whose it was."""
-        return replace(self, scope=Scope(self.scope.tenant), request={})
+        """What a ledger keeps of a job that has ended when its last message is gone: not whose it was, nor its request.
+
+        An erasure finds a job by its messages. Of an error, its code stays: its words may be a provider's.
+        """
+        code = _CODE.match(self.error) if self.error else None
+        return replace(self, scope=Scope(self.scope.tenant), request={}, error=code and code[0])
 
     def claimable(self, now: str) -> bool:
         """Whether a worker may take it: it is waiting, or its worker's lease has expired."""

@@ -7,11 +7,12 @@ from functools import partial
 
 from forgetless.adapters.ledger_codec import from_blob
 from forgetless.adapters.ledger_dynamodb import append, item_keys, jobs, message_items
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit, Units
 from forgetless.domain.memory import Memory, MessageRef
 
-__all__ = ["drop", "drop_unseen", "erase", "needed"]
+__all__ = ["drop", "drop_unseen", "erase", "expire", "needed"]
 
 
 def needed(tenant: str, refs: Sequence[MessageRef]) -> list[Key]:
@@ -25,10 +26,31 @@ def erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
     unit.load(needed(tenant, refs))
     erased = message_items.remove(unit, [item_keys.message(tenant, ref) for ref in refs])
     for job_id in {ref.job_id for ref in refs}:
-        if not unit.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES):
-            jobs.forget_request(unit, tenant, job_id)
+        _forget_orphan(unit, tenant, job_id)
     _drop_carried(unit, tenant, refs, at)
     return erased
+
+
+def expire(unit: Unit, wanted: Sequence[Key]) -> int:
+    """Remove messages that are over; returns their number. What an add still has to read stays."""
+    unit.load(wanted)
+    items = {key: item for key in wanted if (item := unit.get(key)) is not None}
+    jobs_of = {key: _job_of(item) for key, item in items.items()}
+    unit.load(dict.fromkeys(item_keys.job(*job) for job in jobs_of.values()))
+    over = [key for key, job in jobs_of.items() if not jobs.is_open(unit, *job)]
+    removed = message_items.remove(unit, over)
+    for tenant, job_id in dict.fromkeys(jobs_of[key] for key in over):
+        _forget_orphan(unit, tenant, job_id)
+    return removed
+
+
+def _job_of(message: Item) -> tuple[str, str]:
+    return message_items.scope_of(message).tenant, message_items.ref_of(message).job_id
+
+
+def _forget_orphan(unit: Unit, tenant: str, job_id: str) -> None:
+    if not unit.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES):
+        jobs.forget_request(unit, tenant, job_id)
 
 
 def _drop_carried(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> None:

@@ -24,7 +24,7 @@ from forgetless.domain.usage import Use
 from forgetless.ports.ledger import Compaction, Tell
 from forgetless.ports.request_ledger import AcceptedJob
 
-__all__ = ["JobStore", "complete", "forget_request", "needed"]
+__all__ = ["JobStore", "complete", "forget_request", "is_open", "needed"]
 
 #: The prefix of the partitions of lists of jobs.
 _LIST = "K"
@@ -107,7 +107,10 @@ class JobStore(Store):
         return 0  # TTL removes idempotency records and leases
 
     def compact(self, tell: Tell) -> Compaction:
-        """Give jobs that ended under an earlier version the time at which they expire; reads the whole table."""
+        """Give jobs that ended under an earlier version the time at which they expire; reads the whole table.
+
+        Whose they were goes if no message is left: an earlier version kept it when the last one expired.
+        """
         changed = 0
         for number, key in enumerate(self._table.scan("JOB"), 1):
             changed += self._units.run(partial(_give_an_end, key=key))
@@ -142,6 +145,12 @@ def needed(job: Job) -> list[Key]:
     """The keys that `complete` reads. The entry of a job that was claimed is there, and gets the time of its end."""
     claimed = [item_keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(job.created_at, job.id))]
     return [item_keys.job(job.tenant, job.id), *(claimed if job.lease_owner is not None else ())]
+
+
+def is_open(unit: Unit, tenant: str, job_id: str) -> bool:
+    """Whether the job, whose item is loaded, has not ended."""
+    held = _read(unit, tenant, job_id)
+    return held is not None and not held.finished
 
 
 def forget_request(unit: Unit, tenant: str, job_id: str) -> None:
@@ -196,9 +205,14 @@ def _cursor(entry: Item) -> str:
 
 def _give_an_end(unit: Unit, key: Key) -> bool:
     item = unit.get(key)
-    if item is None or EXPIRES_AT in item:
+    if item is None:
         return False
     job = _load(item, unit.body(item))
+    if job.finished and (job.scope.ids() or job.request) and not unit.query(key.pk, item_keys.MESSAGES):
+        _put(unit, job.nobodys())
+        return True
+    if EXPIRES_AT in item:
+        return False
     if not job.finished or (job.state is JobState.FAILED and "gsi1pk" in item):
         return False
     _put(unit, job)

@@ -101,7 +101,7 @@ class MessageStore(Store):
         queues = [self._dated(queue, limits, limit) for queue in item_keys.EXPIRY_QUEUES]
         oldest = [key for _, key in islice(heapq.merge(*queues), limit)]
         portions = (oldest[start : start + _PORTION] for start in range(0, len(oldest), _PORTION))
-        return sum(self._units.run(partial(message_items.remove, wanted=portion)) for portion in portions)
+        return sum(self._units.run(partial(erase_messages.expire, wanted=portion)) for portion in portions)
 
     def _loaded(self, items: list[Item]) -> list[Message]:
         return [message_items.load(item, body) for item, body in self._table.bodies(items)]

@@ -14,6 +14,7 @@ import sqlite3
 import uuid
 from pathlib import Path
 
+from forgetless.adapters.ledger_sqlite import messages
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.times import later
@@ -43,12 +44,20 @@ ON CONFLICT (name) DO UPDATE SET owner = ?2, until = ?3 WHERE owner = ?2 OR unti
 """
 
 
+_ORPHANS = """
+SELECT tenant, id FROM jobs WHERE (tenant, id) > (?, ?) AND state IN ('SUCCEEDED', 'FAILED')
+AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.tenant = jobs.tenant AND job_id = jobs.id)
+ORDER BY tenant, id LIMIT ?
+"""
+
+
 def compact(connections: Connections, clock: Clock, tell: Tell) -> Compaction:
     """Remove what nothing names, and write the file anew; raises LedgerError when another compaction runs."""
     before = connections.read(_size)
     if not _take_lease(connections, clock, owner := uuid.uuid4().bytes):
         raise LedgerError("another compaction of this ledger is running; wait until it has ended")
     try:
+        _forget_orphaned_jobs(connections)
         removed = _remove_unnamed(connections, tell)
         _vacuum(connections, tell)
     finally:
@@ -73,6 +82,19 @@ def _take_lease(connections: Connections, clock: Clock, owner: bytes) -> bool:
     now = clock.now()
     params = (_LEASE, owner, later(now, _LEASE_S), now)
     return connections.write(lambda db: db.execute(_TAKE, params).rowcount == 1, durable=False)
+
+
+def _forget_orphaned_jobs(connections: Connections) -> None:
+    """Erase whose the ended jobs without messages were; an earlier version kept it when their last message expired."""
+    after: tuple[bytes, bytes] = (b"", b"")
+    while rows := connections.read(lambda db, after=after: db.execute(_ORPHANS, (*after, PORTION)).fetchall()):  # type: ignore[misc]
+        connections.write(lambda db, rows=rows: _forget_all(db, rows), durable=False)  # type: ignore[misc]
+        after = rows[-1]
+
+
+def _forget_all(db: sqlite3.Connection, jobs: list[tuple[bytes, bytes]]) -> None:
+    for tenant, job_id in jobs:
+        messages.forget_orphaned_job(db, tenant, job_id)
 
 
 def _remove_unnamed(connections: Connections, tell: Tell) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from forgetless.adapters.ledger_sqlite import blobs, idempotency_records
+from forgetless.adapters.ledger_sqlite import blobs, idempotency_records, messages
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.jobs import JobState
 
@@ -19,9 +19,12 @@ ENDED_JOBS = """
 SELECT tenant, id, text_id FROM jobs
 WHERE state IN ('SUCCEEDED', 'FAILED') AND state = ? AND updated_at < ? ORDER BY updated_at LIMIT ?
 """
-EXPIRED_MESSAGES = (
-    "SELECT text_id, tenant, job_id, position FROM messages WHERE created_at < ? ORDER BY created_at LIMIT ?"
-)
+#: What an add still has to read stays, however old its client says it is.
+EXPIRED_MESSAGES = """
+SELECT text_id, tenant, job_id, position FROM messages WHERE created_at < ? AND NOT EXISTS (
+    SELECT 1 FROM jobs WHERE jobs.tenant = messages.tenant AND jobs.id = job_id AND state IN ('PENDING', 'RUNNING')
+) ORDER BY created_at LIMIT ?
+"""
 
 EXPIRED_REQUESTS = "SELECT tenant, name FROM requests WHERE expires_at < ? LIMIT ?"
 
@@ -34,7 +37,7 @@ class ExpiryStore(Store):
     """See `forgetless.ports.ledger.Maintenance`."""
 
     def expire_messages(self, *, before: str, limit: int) -> int:
-        return self._expire(lambda db: _remove(db, db.execute(EXPIRED_MESSAGES, (before, limit)).fetchall()))
+        return self._expire(lambda db: _expire_messages(db, before, limit))
 
     def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
         expired = 0
@@ -54,24 +57,30 @@ class ExpiryStore(Store):
         return expired
 
 
-def _remove(db: sqlite3.Connection, messages: list[_Row]) -> int:
+def _remove(db: sqlite3.Connection, rows: list[_Row]) -> int:
     """Remove messages. The links of the memories that have them as context remain, as their words are in the index."""
-    blobs.blank(db, (text_id for text_id, *_ in messages))
-    db.executemany(
-        "DELETE FROM messages WHERE tenant = ? AND job_id = ? AND position = ?", [key for _, *key in messages]
-    )
-    return len(messages)
+    blobs.blank(db, (text_id for text_id, *_ in rows))
+    db.executemany("DELETE FROM messages WHERE tenant = ? AND job_id = ? AND position = ?", [key for _, *key in rows])
+    return len(rows)
+
+
+def _expire_messages(db: sqlite3.Connection, before: str, limit: int) -> int:
+    expired: list[_Row] = db.execute(EXPIRED_MESSAGES, (before, limit)).fetchall()
+    removed = _remove(db, expired)
+    for tenant, job_id in {(tenant, job_id) for _, tenant, job_id, _ in expired}:
+        messages.forget_orphaned_job(db, tenant, job_id)
+    return removed
 
 
 def _expire_jobs(db: sqlite3.Connection, state: JobState, before: str, limit: int) -> int:
-    expired = messages = 0
+    expired = removed = 0
     for tenant, id_, text_id in db.execute(ENDED_JOBS, (str(state), before, limit)).fetchall():
         if state is JobState.FAILED:
-            messages += _remove(db, db.execute(_MESSAGES_OF_JOB, (tenant, id_)).fetchall())
+            removed += _remove(db, db.execute(_MESSAGES_OF_JOB, (tenant, id_)).fetchall())
         blobs.blank(db, [text_id])
         db.execute("DELETE FROM jobs WHERE tenant = ? AND id = ?", (tenant, id_))
         expired += 1
-        if messages >= _MESSAGES_AT_ONCE:
+        if removed >= _MESSAGES_AT_ONCE:
             break
     return expired
 

@@ -184,17 +184,18 @@ def erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: s
         links = db.execute("SELECT memory_id FROM contexts WHERE tenant = ? AND job_id = ? AND position = ?", key)
         carriers.update(memory_id for (memory_id,) in links)
     for job_id in {ref.job_id for ref in gone}:
-        _forget_orphaned_job(db, tenant, to_blob(job_id))
+        forget_orphaned_job(db, to_blob(tenant), to_blob(job_id))
     for memory in _memories(db, tenant, carriers):
         drop_context(db, memory, gone, at)
     return erased
 
 
-def _forget_orphaned_job(db: sqlite3.Connection, tenant: str, job_id: bytes) -> None:
-    for text_id, body in db.execute(_ORPHANED_JOB, (to_blob(tenant), job_id)).fetchall():
+def forget_orphaned_job(db: sqlite3.Connection, tenant: bytes, job_id: bytes) -> None:
+    """Erase whose a job was and what it asked, if it has ended and has no messages: no erasure would find it."""
+    for text_id, body in db.execute(_ORPHANED_JOB, (tenant, job_id)).fetchall():
         blobs.blank(db, [text_id])
-        forgotten = dump_job(load_job(tenant, body, b"").nobodys())
-        db.execute("UPDATE jobs SET body = ? WHERE tenant = ? AND id = ?", (forgotten, to_blob(tenant), job_id))
+        forgotten = dump_job(load_job(from_blob(tenant), body, b"").nobodys())
+        db.execute("UPDATE jobs SET body = ? WHERE tenant = ? AND id = ?", (forgotten, tenant, job_id))
 
 
 def _erase_scope(db: sqlite3.Connection, tenant: str, ids: Mapping[str, str], at: str) -> int:

@@ -164,10 +164,10 @@ class EventImport:
         now = self._clock.now()
         ready = [
             (
-                replace(_as_own(job, now), erasures_before=number),
-                [] if job.id in deleted else [replace(one, erasures_before=number) for one in said],
+                replace(_as_own(job, said, now), erasures_before=number),
+                [replace(one, erasures_before=number) for one in said],
             )
-            for job, said in jobs
+            for job, said in ((job, [] if job.id in deleted else said) for job, said in jobs)
         ]
         if payer is not None:
             for job, said in ready:
@@ -235,8 +235,10 @@ class EventImport:
             report.add([event.memory for event in fresh if event.kind is EventKind.ADD])
 
 
-def _as_own(job: Job, now: str) -> Job:
+def _as_own(job: Job, messages: Sequence[Message], now: str) -> Job:
     """The job as one of this ledger. Whatever else a file says of it would outlive the erasure of its scope.
+
+    That finds a job by its messages: of one that has ended and has none, no ledger keeps whose it was.
 
     One that has not ended waits: no worker of this ledger has it, and no time of the file holds it back, although the
     clock of the ledger that it comes from may be a little ahead.
@@ -246,10 +248,10 @@ def _as_own(job: Job, now: str) -> Job:
         started_at = None if job.started_at is None else min(job.started_at, latest)
         return replace(waiting(job, min(job.updated_at, latest)), started_at=started_at, results=())
     owner = job.lease_owner if _OWNER.fullmatch(job.lease_owner or "") else None
-    job = replace(job, lease_owner=owner)
-    if job.state is JobState.FAILED:
-        return replace(job, results=())
-    return replace(job, request={}, error=None, results=tuple(map(_own_result, job.results)))
+    failed = job.state is JobState.FAILED
+    job = replace(job, lease_owner=owner, results=() if failed else tuple(map(_own_result, job.results)))
+    job = job if failed else replace(job, request={}, error=None)
+    return job if any(one.scope == job.scope for one in messages) else job.nobodys()
 
 
 def _own_result(result: Mapping[str, Any]) -> Mapping[str, Any]:
