@@ -245,6 +245,43 @@ def _import(call: Call, person: Person) -> None:
     assert call("POST", f"/export-jobs/{export}/lines", json={"cursor": None}).status_code == 200
 
 
+def plant_failed(call: Call, person: Person) -> None:
+    """Add what the LLM fails on, and import jobs of every state, with marks in each of their fields."""
+    ids = {"user_id": person.id("user"), "agent_id": person.id("agent"), "app_id": person.id("app")}
+    asked = {"metadata": _metadata(person, "failed"), "prompt": person.mark("prompt")}
+    said = [{"role": "user", "content": _sentence(person, "failed"), "name": person.mark("failedname")}]
+    assert call("POST", "/memories", json={"messages": said, **ids, **asked, "infer": True}).status_code == 502
+    wanted = {"custom_instructions": person.mark("rules"), "custom_categories": [{person.mark("category"): "c"}]}
+    _ok(call("POST", "/v3/memories/add/", json={"messages": said, **ids, **wanted, "infer": True}))
+    lines = [{"format": "forgetless-events", "version": 1}]
+    for state in ("SUCCEEDED", "FAILED", "PENDING"):
+        lines += [_job_line(person, state, ids, messages) for messages in (1, 0)]
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    _ok(call("POST", "/import-jobs", json={"id": (id_ := str(uuid.uuid4()))}))
+    imported = _ok(call("POST", f"/import-jobs/{id_}/lines", params={"line": 1, "last": True}, content=content))
+    assert (imported["jobs"], imported["refused"]) == (5, 1), "one that has not ended needs a message"
+
+
+def _job_line(person: Person, state: str, ids: Mapping[str, str], messages: int) -> dict[str, Any]:
+    name, at = f"{state.lower()}{messages}", "2026-01-02T03:04:05.000000+00:00"
+    said = {"role": "user", "content": _sentence(person, name), "name": person.mark(f"by{name}"), "created_at": at}
+    return {
+        "type": "job",
+        "id": str(uuid.uuid4()),
+        "scope": dict(ids),
+        "state": state,
+        "created_at": at,
+        "updated_at": at,
+        "request": {"prompt": person.mark(f"asked{name}"), person.mark(f"odd{name}"): 1},
+        "results": [
+            {"id": str(uuid.uuid4()), "event": person.mark(f"event{name}"), "memory": person.mark(f"of{name}")}
+        ],
+        "error": f"{person.mark(f'code{name}')} said {person.mark(f'error{name}')}",
+        "lease_owner": person.mark(f"owner{name}"),
+        "messages": [{"position": place, **said} for place in range(messages)],
+    }
+
+
 def _over_mcp(tool: CallTool, person: Person) -> None:
     ids = {**person.ids("mcp"), "app_id": person.id("app")}
     for infer in (False, True):

@@ -16,7 +16,7 @@ from forgetless.domain.known_names import NameOwner
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs.delete_tenant import NOBODY
 from tests.dynamo_server import DynamoServer
-from tests.erasure.planting import Person, plant, plant_hook, plant_one
+from tests.erasure.planting import Person, plant, plant_failed, plant_hook, plant_one
 from tests.erasure.scanning import Needles, bytes_of_item, found_in, found_in_files
 from tests.erasure.served import WAYS, finish, reply, tool_of
 from tests.erasure.whole import WHOLE
@@ -49,6 +49,29 @@ def test_nothing_of_one_memory_is_left(tmp_path: Path) -> None:
         finish(world)
         left = found_in_files(copy_of(tmp_path / "state"), person.needles("default"))
     assert left == {}
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_nothing_is_left_of_adds_that_made_no_memory(tmp_path: Path, expired: bool) -> None:
+    (tmp_path / "state").mkdir()
+    world = make_world(tmp_path / "state", lambda _messages: "no JSON")
+    with closing(world.services):
+        needles = erased_without_memories(world, tmp_path / "state", expired=expired)
+        left = found_in_files(copy_of(tmp_path / "state"), needles)
+    assert left == {}
+
+
+@WHOLE
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("expired", [False, True])
+def test_nothing_is_left_in_the_table_of_adds_that_made_no_memory(
+    tmp_path: Path, dynamo: Callable[[], Ledger], dynamo_server: DynamoServer, expired: bool
+) -> None:
+    world = make_world(tmp_path, lambda _messages: "no JSON", None, dynamo())
+    with closing(world.services):
+        needles = erased_without_memories(world, None, expired=expired)
+    assert found_in_tables(dynamo_server, needles) == []
+    assert found_in_files(tmp_path, needles) == {}
 
 
 @WHOLE
@@ -108,6 +131,23 @@ def deleted_tenant(world: World, folder: Path | None) -> Needles:
     assert [job.finished for job in world.services.bulk.jobs(NOBODY, limit=9)[0]] == [True]
     assert len(api.get("/memories", params={"user_id": kept.id("user")}).json()["results"]) == 1
     return needles
+
+
+def erased_without_memories(world: World, folder: Path | None, *, expired: bool) -> Needles:
+    """Plant adds that fail, let their messages expire or not, erase the user, let everything finish."""
+    api, person = make_api(world), Person("f")
+    plant_failed(api.call, person)
+    finish(world)
+    for job in world.ledger.jobs("default", limit=99)[0]:  # the LLM is not asked for a day
+        world.services.ingest.run("default", job.id, seconds=60)
+    if folder is not None:
+        assert found_in_files(copy_of(folder), person.needles("default"))
+    while expired and world.ledger.expire_messages(before=world.clock.now(), limit=100):
+        pass
+    assert api.delete(f"/entities/user/{person.id('user')}").status_code == 200
+    finish(world)
+    assert api.get("/v1/events/", params={"user_id": person.id("user")}).json()["results"] == []
+    return person.needles("default")
 
 
 def erased(world: World, about: str) -> Needles:
