@@ -94,6 +94,7 @@ def plant(call: Call, person: Person, *, about: str = "user", tool: CallTool | N
     Requests that are kept, such as those of exports, name the person's `about` (user, agent or app).
     """
     _add_selfhosted(call, person)
+    _add_roles(call, person)
     _add_with_prefixes(call, person)
     _add_platform(call, person)
     _change(call, person)
@@ -148,6 +149,13 @@ def _add_selfhosted(call: Call, person: Person) -> None:
         answer = _ok(call("POST", "/memories", json=body, headers=key))
         assert _ok(call("POST", "/memories", json=body, headers=key)) == answer
         person.memories += [one["id"] for one in answer["results"]]
+
+
+def _add_roles(call: Call, person: Person) -> None:
+    """This dialect takes any text as a role."""
+    roles = [person.mark("role"), person.id("user")]
+    said = [{"role": role, "content": _sentence(person, f"as{place}")} for place, role in enumerate(roles)]
+    _ok(call("POST", "/memories", json={"messages": said, **person.ids("selfhosted"), "infer": False}))
 
 
 def _add_with_prefixes(call: Call, person: Person) -> None:

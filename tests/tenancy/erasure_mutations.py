@@ -35,6 +35,27 @@ ERASURES = (
         *_FORGOTTEN,
     ),
     _stays(
+        "the words of its role",
+        "domain/memory.py",
+        'role=known_role(self.role or ""),',
+        "role=self.role,",
+        *_FORGOTTEN,
+    ),
+    _stays(
+        "the words of who said it",
+        "domain/memory.py",
+        'attributed_to=known_role(self.attributed_to or ""),',
+        "attributed_to=self.attributed_to,",
+        *_FORGOTTEN,
+    ),
+    _stays(
+        "what an import called its key",
+        "domain/memory.py",
+        'source_key=self.source_key if MEMORY_ID.fullmatch(self.source_key or "") else None,',
+        "source_key=self.source_key,",
+        *_FORGOTTEN,
+    ),
+    _stays(
         "what an error said of it",
         "domain/jobs.py",
         "error=code and code[0])",

@@ -48,6 +48,21 @@ def left(request: pytest.FixtureRequest, tmp_path: Path, ledger: Ledger) -> Call
     return in_files if request.node.callspec.params["reopen"] == "sqlite" else in_items
 
 
+def test_only_what_we_know_stays_of_the_words_of_a_deleted_memory(
+    ledger: Ledger, left: Callable[[], list[str]]
+) -> None:
+    """A role is any text of a client, and an import may name any key."""
+    odd = {"role": f"{STEM} role", "attributed_to": f"{STEM} speaker", "source_key": f"{STEM} key"}
+    known = {"role": "human", "attributed_to": "user", "source_key": "6499b77a-2cfe-5ccf-9d2f-a957f05d32ab"}
+    memories = [replace(a_memory("a", 0), **odd), replace(a_memory("b", 1), **known)]
+    ledger.append(add(*memories))
+    assert left() != []
+    ledger.append([delete(memory) for memory in memories])
+    assert left() == []
+    kept = [event.memory for event in ledger.history("acme", memories[1].id)]
+    assert {(one.role, one.attributed_to, one.source_key) for one in kept} == {("user", "user", known["source_key"])}
+
+
 def test_counters_that_a_fault_has_left_go_with_the_end_of_the_erasure(
     ledger: Ledger, left: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

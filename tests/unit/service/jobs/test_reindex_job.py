@@ -11,6 +11,7 @@ from forgetless.domain.errors import (
     DependencyError,
     EmbedderError,
     InvalidRequestError,
+    LedgerError,
     ProviderAuthError,
     ProviderRequestError,
 )
@@ -19,7 +20,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.index import IndexRow
 from forgetless.service.jobs import reindex_all, reindex_job
-from tests.unit.service.world import ALICE, World
+from tests.unit.service.world import ALICE, World, newest
 
 OTHER = Scope("other", user_id="bob")
 
@@ -115,6 +116,31 @@ def test_a_killed_run_goes_on_where_it_stopped(world: World, monkeypatch: pytest
     assert done.done == 20 - first
     assert world.index.count() == len({row.memory.id for row in world.index._rows}) == 20
     assert sum(len(texts) for texts, _ in world.embedder.calls) <= 3 * (20 - first), "what was done is not done again"
+
+
+def test_no_row_stays_of_what_was_deleted_while_the_ledger_was_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(world, 1)
+    world.index.drop_all()
+    gone = newest(world.services, {}, limit=1)[0]
+    mark = world.ledger.mark_indexed
+
+    def away(*_arguments: object, **_named: object) -> list[Memory]:
+        monkeypatch.setattr(world.ledger, "mark_indexed", mark)
+        raise LedgerError("the ledger was locked for 10 s")
+
+    def deleted_meanwhile() -> None:
+        world.services.changes.delete("default", gone.id)
+        monkeypatch.setattr(world.ledger, "mark_indexed", away)
+
+    world.index.before_insert = deleted_meanwhile
+    job = world.services.bulk.start("default", BulkKind.REINDEX, {})
+    while not world.services.bulk.job("default", job.id).finished:  # type: ignore[union-attr]
+        world.services.bulk_worker.turn()
+        world.clock.advance(60)
+    assert world.ledger.mark_indexed == mark, "it was away once"
+    assert world.index.count() == 0
 
 
 def test_a_cancel_ends_a_portion_after_its_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ __all__ = ["HttpLlm"]
 
 _log = logging.getLogger(__name__)
 
+#: More tokens than any model reads and writes in one call: a larger figure of a server is wrong.
+_MOST_TOKENS = 100_000_000
 #: About how many characters a token has.
 _CHARS_OF_TOKEN = 4
 #: The ends of a reply in the words of other servers.
@@ -190,6 +192,7 @@ def _count_tokens(usage: object, asked: Mapping[str, Any], content: object) -> N
     for kind in LLM_TOKENS.labels["kind"]:
         tokens = given.get(f"{kind}_tokens")
         if isinstance(tokens, int) and tokens > 0:
+            tokens = min(tokens, _MOST_TOKENS)
             LLM_TOKENS.count(tokens, kind=kind)
             counted += tokens
     chars = sum(len(message["content"]) for message in asked["messages"])

@@ -15,6 +15,7 @@ from forgetless.domain.limits import VERSION_BYTES
 from forgetless.domain.memory_fields import STORED
 from forgetless.domain.metadata import metadata_bytes
 from forgetless.domain.scope import Scope
+from forgetless.domain.spoken import known_role
 from forgetless.domain.times import just_after
 
 __all__ = [
@@ -201,10 +202,19 @@ class Memory:
         return self.next_version(at, event_id=event_id).blanked(deleted=True)
 
     def blanked(self, *, deleted: bool) -> Memory:
-        """This version without its text, and without an event id that is a digest of the text."""
+        """This version without its text, and without whatever else may be a text or a digest of it.
+
+        A role may be any words of a client, and an import names any key. Those that we know stay.
+        """
         event_id = "" if self.event_id.startswith(LINE_EVENT) else self.event_id
         erased = {one.name: one.empty() for one in STORED if one.erased}
-        return replace(self, **erased, deleted=deleted, event_id=event_id)
+        bare = replace(self, **erased, deleted=deleted, event_id=event_id)
+        return replace(
+            bare,
+            role=known_role(self.role or ""),
+            attributed_to=known_role(self.attributed_to or ""),
+            source_key=self.source_key if MEMORY_ID.fullmatch(self.source_key or "") else None,
+        )
 
     def nobodys(self) -> Memory:
         """This version without the ids of its scope: what a ledger keeps of a deleted memory says not whose it was."""

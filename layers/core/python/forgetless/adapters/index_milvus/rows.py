@@ -70,7 +70,7 @@ _MOVED = -1
 #: Longer ids are stored as a digest, because a VARCHAR has a maximum length. A memory's own id must fit.
 MAX_KEY_BYTES = MAX_MEMORY_ID_BYTES
 MAX_CATEGORIES = 64
-#: What a row has of metadata. Beyond it, filters look into the ledger instead: Milvus reads all of it for each condition.
+#: So much of metadata is in a row; beyond it the ledger judges. Milvus reads all of it for each condition of a filter.
 MAX_METADATA_BYTES = 8192
 MAX_METADATA_TEXT_BYTES = 1024
 
