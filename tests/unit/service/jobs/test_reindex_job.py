@@ -20,6 +20,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.index import IndexRow
 from forgetless.service.jobs import reindex_all, reindex_job
+from forgetless.service.requests import UpdateRequest
 from tests.unit.service.world import ALICE, World, newest
 
 OTHER = Scope("other", user_id="bob")
@@ -118,12 +119,15 @@ def test_a_killed_run_goes_on_where_it_stopped(world: World, monkeypatch: pytest
     assert sum(len(texts) for texts, _ in world.embedder.calls) <= 3 * (20 - first), "what was done is not done again"
 
 
+@pytest.mark.parametrize("changed", [False, True])
 def test_no_row_stays_of_what_was_deleted_while_the_ledger_was_away(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, changed: bool
 ) -> None:
     fill(world, 1)
-    world.index.drop_all()
     gone = newest(world.services, {}, limit=1)[0]
+    if changed:
+        world.services.changes.update(UpdateRequest("default", gone.id, text="changed"))
+    world.index.drop_all()
     mark = world.ledger.mark_indexed
 
     def away(*_arguments: object, **_named: object) -> list[Memory]:
@@ -140,7 +144,7 @@ def test_no_row_stays_of_what_was_deleted_while_the_ledger_was_away(
         world.services.bulk_worker.turn()
         world.clock.advance(60)
     assert world.ledger.mark_indexed == mark, "it was away once"
-    assert world.index.count() == 0
+    assert (world.index.count(), world.index.past.count()) == (0, 0)
 
 
 def test_a_cancel_ends_a_portion_after_its_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -11,6 +11,7 @@ from typing import Protocol
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.limits import MOST_REFUSALS
 from forgetless.domain.memory import Memory
+from forgetless.domain.moments import has_past
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index, IndexRow
 from forgetless.ports.ledger import Refusal
@@ -151,20 +152,20 @@ class Reindexer:
         for tenant, portion in by_tenant(memory for memory in through if not memory.deleted).items():
             self._index.drop_older(tenant, portion)
         if wrong := self._without_the_unchanged(rows):
-            self._drop(row.memory for row in wrong)
+            for tenant, portion in by_tenant(row.memory for row in wrong).items():
+                self._index.drop(tenant, [(memory.id, memory.version) for memory in portion])
             self._index.insert(wrong)
         try:
             self._indexer.withdraw_outdated([row.memory for row in wrong if not row.vector])
             self._indexer.mark_indexed([memory for memory in through if memory.id not in refused])
         except LedgerError:
             # Nobody knows whether these are still so. Of a memory that was deleted meanwhile, nobody else would remove
-            # the row, and the next try, which writes the others again, does not see it.
-            self._drop(row.memory for row in wrong)
+            # the rows, and the next try, which writes those of the others again, does not see it.
+            written = {row.memory.id for row in wrong}
+            doubtful = [one for one in embedded if one.id in written or has_past(one)]
+            for tenant, portion in by_tenant(doubtful).items():
+                self._index.drop_older(tenant, [replace(memory, deleted=True) for memory in portion])
             raise
-
-    def _drop(self, memories: Iterable[Memory]) -> None:
-        for tenant, portion in by_tenant(memories).items():
-            self._index.drop(tenant, [(memory.id, memory.version) for memory in portion])
 
     def _without_the_unchanged(self, rows: Sequence[IndexRow]) -> list[IndexRow]:
         wrong: list[IndexRow] = []
