@@ -163,6 +163,13 @@ _RESTORED = (
 
 _SURFACES = (
     Mutation(
+        "answers that nobody reads take any room",
+        "runtime/http_protocol.py",
+        "if over <= 0:",
+        "if True:",
+        (_BOUNDS, "-k", "room_together and serve"),
+    ),
+    Mutation(
         "cursors: numbers that no column holds, and times that are none",
         "domain/cursors.py",
         "if not is_timestamp(created_at) or position not in INT64:",

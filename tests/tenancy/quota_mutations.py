@@ -15,7 +15,8 @@ _LONG = ("tests/unit/service/test_long_histories.py",)
 
 def _update(route: str, file: str, after: str, *, levels: int = 1) -> Mutation:
     """A route changes a memory without counting it."""
-    old = "with caller.counting_updates():\n" + "    " * (levels + 1) + after
+    opened = "restoring" if "rest" in after else "counting_updates"
+    old = f"with caller.{opened}():\n" + "    " * (levels + 1) + after
     new = "if True:\n" + "    " * (levels + 1) + after
     return Mutation(f"quotas: {route} counts no update", f"api/{file}", old, new, (_QUOTAS, "-k", "update"))
 
@@ -106,6 +107,20 @@ _UPDATES = (
 )
 
 _TOKENS = (
+    Mutation(
+        "quotas: a restore asks no quota of memories",
+        "api/caller.py",
+        "self.check_stored()\n        with self.counting_updates():",
+        "with self.counting_updates():",
+        (_QUOTAS, "-k", "comes_back"),
+    ),
+    Mutation(
+        "quotas: a restore stores nothing",
+        "service/writing/restore.py",
+        "note_stored(1)",
+        "pass",
+        (_QUOTAS, "-k", "comes_back"),
+    ),
     Mutation(
         "quotas: a retry asks no quota of tokens",
         "api/caller.py",

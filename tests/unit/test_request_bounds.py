@@ -249,6 +249,42 @@ def test_an_answer_that_nobody_reads_is_dropped(impatient: Served) -> None:
     assert ended == [{"type": "http.disconnect"}]
 
 
+def test_answers_that_nobody_reads_take_a_bounded_room_together(
+    served: Served, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has been waited for the longest is cut off; whoever reads is not."""
+    module = {"emulator": of_emulator, "serve": of_serve, "embedder": of_embedder}[
+        request.node.callspec.params["served"]
+    ]
+    monkeypatch.setattr(module, "MAX_UNSENT_BYTES", 20_000_000)
+
+    async def large(_scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"8000000")]})
+        await send({"type": "http.response.body", "body": b"a" * 8_000_000})
+
+    async def read(client: socket.socket) -> bool:
+        left = 8_000_000
+        with contextlib.suppress(ConnectionError):
+            while left > 0 and (got := await asyncio.get_running_loop().sock_recv(client, 1_000_000)):
+                left -= len(got)
+        return left <= 0
+
+    async def run() -> list[bool]:
+        async with served(large) as listener, contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(_connection(listener)) for _ in range(6)]
+            for client in clients[1:]:
+                await _send(client, b"GET /" + _HOST + b"\r\n")
+                await asyncio.sleep(0.1)
+            await _send(clients[0], b"GET /" + _HOST + b"\r\n")
+            return [await read(client) for client in clients]
+
+    reader, *others = asyncio.run(asyncio.wait_for(run(), 60))
+    assert reader
+    # How much the sockets hold themselves differs.
+    assert (others[0], others[-1], others) == (False, True, sorted(others))
+
+
 def test_a_slow_application_and_an_idle_connection_are_waited_for(impatient: Served) -> None:
     async def slow(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await asyncio.sleep(0.8)

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from forgetless.domain.keys import ApiKey, key_hash
+from forgetless.domain.memory import Event, EventKind
 from forgetless.domain.quotas import Quotas
 from forgetless.domain.usage import OF_TENANT, UsageKind
 from forgetless.ports.request_usage import note_tokens
@@ -285,6 +286,34 @@ def test_a_retry_keeps_to_the_quotas_and_counts_on_its_day_for_the_key_that_asks
     assert api.post(retry, {}).status_code == 202
     assert run() == "SUCCEEDED"
     assert figures(api, other.id)["llm_tokens"] == 5, "also with what is stored, on the day of the retry"
+
+
+@pytest.mark.parametrize("dialect", ["platform", "mcp"])
+def test_a_memory_that_comes_back_needs_room(new_api: NewApi, dialect: str) -> None:
+    replies = [facts(f"Alice lives in town {number}") for number in range(3)]
+    api = new_api(lambda _messages: replies.pop(0), mcp=True)
+    ids = [api.post("/memories", {**_SAID, "infer": True}).json()["results"][0]["id"] for _ in range(3)]
+    for old in ids[:2]:
+        held = api.world.ledger.read("default", [old])[old]
+        gone = held.next_version(api.world.clock.now(), event_id=f"{old}:gone", superseded_by=ids[2])
+        api.world.ledger.append([Event(EventKind.UPDATE, gone)])
+    limit(api, stored_memories=2)
+    api.world.clock.advance(30)
+
+    def restored(id_: str) -> bool:
+        if dialect == "platform":
+            return api.post(f"/v1/memories/{id_}/restore/", {}).status_code == 200
+
+        async def call() -> Any:
+            async with connected(api.client.app) as client:
+                return await client.call_tool("restore_memory", {"memory_id": id_})
+
+        return not anyio.run(call).is_error
+
+    assert [restored(id_) for id_ in ids[:2]] == [True, False]
+    refused = api.post(f"/v1/memories/{ids[1]}/restore/", {})
+    assert (refused.status_code, "stored_memories of 2" in refused.json()["detail"]) == (413, True)
+    assert len(api.world.texts()) == 2
 
 
 def test_mcp(new_api: NewApi) -> None:

@@ -146,6 +146,16 @@ class Caller:
         finally:
             self.meter.settle(taken, done=done)
 
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """While it is open, a memory comes back: it counts as an update, and there must be room for it.
+
+        Raises RateLimitedError and StoredQuotaError.
+        """
+        self.check_stored()
+        with self.counting_updates():
+            yield
+
     def check_stored(self) -> None:
         """Raise StoredQuotaError if a quota of stored memories is full; for what stores memories and is no add."""
         if self.key is not None and self.meter is not None:

@@ -11,6 +11,7 @@ that serve with uvicorn import it.
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -21,6 +22,7 @@ __all__ = [
     "MAX_HEAD_BYTES",
     "MAX_TRAILER_BYTES",
     "MAX_UNREAD_BYTES",
+    "MAX_UNSENT_BYTES",
     "BoundedHttp",
 ]
 
@@ -30,6 +32,8 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_TRAILER_BYTES = 16 * 1024
 #: What is read and dropped after the answer. Many clients send the whole body before they read, and would miss a 413.
 MAX_UNREAD_BYTES = 32 * 1024 * 1024
+#: What all clients together have not read of their answers; beyond it, who has been waited for the longest is cut off.
+MAX_UNSENT_BYTES = 256 * 1024 * 1024
 #: How long a head may take from its first byte on, and a new connection until that byte.
 HEAD_SECONDS = 30.0
 #: How long a body, its trailers included, may go on without a byte of the body.
@@ -59,6 +63,8 @@ class BoundedHttp(HttpToolsProtocol):
     _since = 0.0  # when the client began to be waited for
     _unsent, _unsent_since = 0, 0.0  # bytes of answers that the client has not read at the last look, and since when
     _looking: asyncio.TimerHandle | None = None
+    #: The connections whose clients do not read as fast as they are answered, the longest one first.
+    _behind: ClassVar[dict[BoundedHttp, None]] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -69,8 +75,26 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the connection."""
         super().connection_lost(exc)
+        self._behind.pop(self, None)
         if self._looking is not None:
             self._looking.cancel()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read; if too much waits in all, end the connections that have waited longest."""
+        super().pause_writing()
+        self._behind[self] = None
+        over = sum(one.transport.get_write_buffer_size() for one in self._behind) - MAX_UNSENT_BYTES
+        for one in [one for one in self._behind if one is not self]:
+            if over <= 0:
+                break
+            over -= one.transport.get_write_buffer_size()
+            del self._behind[one]
+            one.transport.abort()
+
+    def resume_writing(self) -> None:
+        """Go on when the client has read."""
+        super().resume_writing()
+        self._behind.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, unless it is too much."""

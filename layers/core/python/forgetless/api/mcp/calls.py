@@ -172,7 +172,7 @@ def update_memory(connection: Connection, asked: given.UpdateMemory) -> serializ
 def restore_memory(connection: Connection, asked: given.MemoryId) -> serialize.OneMemory:
     """Bring a superseded memory back."""
     caller = connection.caller
-    with caller.counting_updates():
+    with caller.restoring():
         memory = caller.services.restores.restore(caller.tenant, asked.memory_id)
     return serialize.OneMemory(memory=serialize.shown_memory(memory))
 

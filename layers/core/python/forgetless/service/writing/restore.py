@@ -8,6 +8,7 @@ from forgetless.domain.errors import NotFoundError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.request_usage import note_stored
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.change import check_version
@@ -64,6 +65,7 @@ class RestoreService:
         events = [Event(EventKind.UPDATE, after)]
         self._outbox.record(events)
         self._ledger.append(events)
+        note_stored(1)
         self._indexer.write(rows, changes=[Change(memory, after)])
         return after
 

@@ -68,7 +68,7 @@ def restore_memory(caller: CurrentCaller, memory_id: str, if_match: IfMatch = No
     """Bring a superseded memory back. The memory that superseded it stays as it is."""
     check_memory_id(memory_id)
     try:
-        with caller.counting_updates():
+        with caller.restoring():
             memory = caller.services.restores.restore(
                 caller.tenant,
                 memory_id,
