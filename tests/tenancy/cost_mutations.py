@@ -163,6 +163,20 @@ _RESTORED = (
 
 _SURFACES = (
     Mutation(
+        "serve: one tenant may have all turns",
+        "api/fair_turns.py",
+        "if self._free > 0 and self._taken[owner] < self._each:",
+        "if self._free > 0:",
+        ("tests/unit/api/test_fair_turns.py", "-k", "nobody_has_all"),
+    ),
+    Mutation(
+        "filters: heavy ones run all at once",
+        "domain/filters/evaluate.py",
+        "with HEAVY_WORK:",
+        "if True:",
+        ("tests/unit/domain/filters/test_evaluate.py", "-k", "waits_for_others"),
+    ),
+    Mutation(
         "answers that nobody reads take any room",
         "runtime/http_protocol.py",
         "if over <= 0:",

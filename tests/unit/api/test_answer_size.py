@@ -9,6 +9,8 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mcp_types import CallToolResult
 
 from forgetless.api.answer_size import TRUNCATED_HEADER, fitting
@@ -52,6 +54,17 @@ SEARCHES = [
         {"query": "tea", "user_id": "alice", "threshold": 0, "top_k": 100, "output_format": "v1.1"},
     ),
 ]
+
+
+_ODD = st.sampled_from('\x7f\x00\x1f\n"\\é€😀\ud800')
+
+
+@given(st.text(st.one_of(st.characters(), _ODD), max_size=60))
+def test_the_size_of_a_body_is_that_of_the_string_that_lambda_sends(text: str) -> None:
+    body = text.encode("utf-8", "surrogatepass")
+    assert sent_bytes(body) == len(json.dumps(text))
+    many = 500_000 // max(1, len(body)) + 1
+    assert sent_bytes(body * many) == len('""') + many * (len(json.dumps(text)) - len('""')), "a large one"
 
 
 @pytest.mark.parametrize(("path", "body"), SEARCHES)

@@ -50,6 +50,31 @@ def test_the_next_turn_is_that_of_whoever_has_the_fewest() -> None:
     run(check)
 
 
+def test_nobody_has_all_turns() -> None:
+    async def check() -> None:
+        turns = FairTurns(4, each=3)
+        order, tasks = await waiting(turns, *["busy"] * 5, "b", "b")
+        assert order == ["busy", "busy", "busy", "b"]
+        turns.give("b")
+        await asyncio.sleep(0)
+        assert order[4:] == ["b"], "one is free, but not for the busy one"
+        turns.give("busy")
+        await asyncio.sleep(0)
+        assert order[5:] == ["busy"]
+        for owner in ("b", "busy"):
+            turns.give(owner)
+            await asyncio.sleep(0)
+        assert order[6:] == ["busy"]
+        await asyncio.gather(*tasks)
+        for _ in range(3):
+            turns.give("busy")
+        order, tasks = await waiting(turns, "c", "c", "d", "d")
+        assert order == ["c", "c", "d", "d"], "all are free again"
+        await asyncio.gather(*tasks)
+
+    run(check)
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_whoever_is_cancelled_leaves_no_turn_behind(given: bool) -> None:
     async def check() -> None:

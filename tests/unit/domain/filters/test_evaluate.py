@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import Not
 from forgetless.domain.filters.evaluate import Matcher, evaluate
 from forgetless.domain.filters.parse import parse_filter
+from forgetless.domain.heavy_work import HEAVY_WORK
 from forgetless.domain.memory import Memory, text_hash
 from forgetless.domain.scope import Scope
 
@@ -172,6 +174,26 @@ def test_an_entry_of_a_list_is_compared_as_a_value_alone_is(entry: object) -> No
     for value in ("a", "1", 1, 1.0, 0, 0.5, True, False):
         equal = evaluate(parse_filter({"k": {"eq": value}}), alone)
         assert evaluate(parse_filter({"k": {"contains": value}}), within) is equal
+
+
+def test_a_filter_that_has_cost_much_waits_for_others_that_do_and_light_ones_do_not() -> None:
+    """Thirty threads that work at once would hold up everybody at each step."""
+    light, heavy = (Matcher(parse_filter({"OR": [{f"k{n}": "x"} for n in range(300)]})) for _ in range(2))
+    while heavy.steps < 30_000:
+        heavy(MEMORY)
+    judged = threading.Event()
+
+    def judge() -> None:
+        heavy(MEMORY)
+        judged.set()
+
+    thread = threading.Thread(target=judge)
+    with HEAVY_WORK:
+        thread.start()
+        assert not light(MEMORY)
+        assert not judged.wait(0.2)
+    thread.join(10)
+    assert judged.is_set()
 
 
 def test_one_memory_costs_no_more_than_a_request_may_spend() -> None:

@@ -1,4 +1,7 @@
-"""FairTurns: a bounded number of turns; when all are taken, the next one goes to whoever has the fewest."""
+"""FairTurns: a bounded number of turns; when all are taken, the next one goes to whoever has the fewest.
+
+No owner has all of them: others need not wait for the end of one of its turns.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +27,17 @@ class FairTurns:
     request of that tenant that came before.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, each: int | None = None) -> None:
+        """`most` turns in all, and `each` for one owner (None: all)."""
         self._free = most
+        self._each = most if each is None else each
         self._taken: Counter[str] = Counter()
         #: By owner, in the order in which they began to wait.
         self._waiting: dict[str, deque[_Turn]] = {}
 
     async def take(self, owner: str) -> None:
         """Return when it is the owner's turn; whoever is cancelled has none."""
-        if self._free > 0:
+        if self._free > 0 and self._taken[owner] < self._each:
             self._free -= 1
             self._taken[owner] += 1
             return
@@ -52,10 +57,11 @@ class FairTurns:
         self._taken[owner] -= 1
         if not self._taken[owner]:
             del self._taken[owner]
-        if not self._waiting:
+        allowed = [one for one in self._waiting if self._taken[one] < self._each]
+        if not allowed:
             self._free += 1
             return
-        following = min(self._waiting, key=lambda one: self._taken[one])
+        following = min(allowed, key=lambda one: self._taken[one])
         turn = self._waiting[following][0]
         self._leave(following, turn)
         self._taken[following] += 1

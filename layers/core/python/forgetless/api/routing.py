@@ -98,8 +98,11 @@ async def run_inline(call: Callable[[], T], /) -> T:
 
 
 def pool(threads: int) -> Runner:
-    """A runner that runs at most `threads` calls at once; others wait, and those of the least busy tenant the least."""
-    turns, limiter = FairTurns(threads), anyio.CapacityLimiter(threads)
+    """A runner that runs at most `threads` calls at once; others wait, and those of the least busy tenant the least.
+
+    One tenant has three quarters of them at most.
+    """
+    turns, limiter = FairTurns(threads, each=max(1, threads * 3 // 4)), anyio.CapacityLimiter(threads)
 
     async def run_in_thread(call: Callable[[], T], /) -> T:
         trace = current_trace()

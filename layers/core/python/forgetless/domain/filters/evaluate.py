@@ -13,6 +13,7 @@ from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.heavy_work import HEAVY_WORK
 from forgetless.domain.limits import MOST_FILTER_STEPS
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import SCOPE_IDS
@@ -28,6 +29,8 @@ _ENTRIES_OF_A_STEP = 5
 #: CPython compares pairs in texts of fewer characters; in those of the second number only for words of fewer than the
 #: third. Otherwise the time is linear (`fastsearch.h`).
 _SHORT_CHARS, _MIDDLE_CHARS, _SHORT_WORD = 2500, 30_000, 100
+#: After so many steps, some tens of milliseconds, the filter of a request counts as heavy work.
+_LIGHT_STEPS = 20_000
 _CATEGORIES = Field("categories")
 #: Stands for entries of lists that nothing is equal to: lists and objects.
 _NOTHING = object()
@@ -54,12 +57,18 @@ class Matcher:
         self._conditions = 0
         #: Of the present memory, by field, because many conditions may ask for the same: texts without differences of
         #: case, and the entries of lists, with and without these differences.
-        self._folded: dict[Field, Any] = {}
-        self._entries: dict[tuple[Field, bool], frozenset[Any]] = {}
+        self._folded: dict[str, Any] = {}
+        self._entries: dict[str, frozenset[Any]] = {}
         self._check = self._compiled(where)
 
     def __call__(self, memory: Memory) -> bool:
         """Whether the memory matches; raises InvalidRequestError if it alone costs more than one request may spend."""
+        if self.steps < _LIGHT_STEPS:
+            return self._judged(memory)
+        with HEAVY_WORK:
+            return self._judged(memory)
+
+    def _judged(self, memory: Memory) -> bool:
         self._most = self.steps + MOST_FILTER_STEPS
         self._spend(self._conditions)
         self._folded.clear()
@@ -109,30 +118,36 @@ class Matcher:
         folds = where.op is Operator.ICONTAINS
         wanted = _casefolded(value) if folds else value
         chars = len(wanted) if isinstance(wanted, str) else 0
-        entry = _entry(wanted)
+        entry, read = _entry(wanted), _reader(field)
+        place = f"{field.metadata}{folds}{field.name}"
 
         def check(memory: Memory) -> bool:
-            found = self._casefolded(field, memory) if folds else value_of(field, memory)
+            found = read(memory)
+            if found is None:
+                return False
+            if folds:
+                found = self._casefolded(place, found)
             if isinstance(found, str):
                 self._spend(_search_steps(len(found), chars))
                 return isinstance(wanted, str) and wanted in found
-            return isinstance(found, list | tuple) and entry in self._entries_of(field, found, folds=folds)
+            return isinstance(found, list | tuple) and entry in self._entries_of(place, found)
 
         return check
 
-    def _entries_of(self, field: Field, found: Sequence[Any], *, folds: bool) -> frozenset[Any]:
+    def _entries_of(self, place: str, found: Sequence[Any]) -> frozenset[Any]:
         """The entries of a list, so that any number of conditions costs one walk through it."""
-        if (field, folds) not in self._entries:
+        entries = self._entries.get(place)
+        if entries is None:
             self._spend(len(found) // _ENTRIES_OF_A_STEP)
-            self._entries[field, folds] = frozenset(map(_entry, found))
-        return self._entries[field, folds]
+            entries = self._entries[place] = frozenset(map(_entry, found))
+        return entries
 
-    def _casefolded(self, field: Field, memory: Memory) -> Any:
-        if field not in self._folded:
-            found = value_of(field, memory)
-            self._spend(_folding_steps(found))
-            self._folded[field] = _casefolded(found)
-        return self._folded[field]
+    def _casefolded(self, place: str, found: Any) -> Any:
+        folded = self._folded.get(place)
+        if folded is None:
+            self._spend(1 + _folding_steps(found))
+            folded = self._folded[place] = _casefolded(found)
+        return folded
 
 
 def _search_steps(text: int, word: int) -> int:
