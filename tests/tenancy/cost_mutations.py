@@ -200,8 +200,8 @@ _SURFACES = (
     Mutation(
         "serve: the requests of a busy tenant come first",
         "api/fair_turns.py",
-        "following = min(self._waiting, key=lambda one: self._taken[one])",
-        "following = next(iter(self._waiting))",
+        "following = min(allowed, key=lambda one: self._taken[one])",
+        "following = allowed[0]",
         ("tests/unit/api/test_fair_turns.py",),
     ),
     Mutation(
