@@ -102,7 +102,7 @@ def pool(threads: int) -> Runner:
 
     One tenant has three quarters of them at most.
     """
-    turns, limiter = FairTurns(threads, each=max(1, threads * 3 // 4)), anyio.CapacityLimiter(threads)
+    turns, limiter = FairTurns(threads, each=threads - threads // 4), anyio.CapacityLimiter(threads)
 
     async def run_in_thread(call: Callable[[], T], /) -> T:
         trace = current_trace()
