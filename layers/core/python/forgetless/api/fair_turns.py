@@ -1,6 +1,6 @@
 """FairTurns: a bounded number of turns; when all are taken, the next one goes to whoever has the fewest.
 
-No owner has all of them: others need not wait for the end of one of its turns.
+Where an owner may not have all of them, others need not wait for the end of one of its turns.
 """
 
 from __future__ import annotations

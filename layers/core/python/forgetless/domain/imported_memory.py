@@ -7,13 +7,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
-from uuid import UUID
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.identifiers import named_identifier
 from forgetless.domain.jobs import RETRIED, Job, JobState
 from forgetless.domain.limits import INT64, MAX_MEMORY_ID_BYTES
-from forgetless.domain.memory import Memory, Message, MessageRef
+from forgetless.domain.memory import MEMORY_ID, Memory, Message, MessageRef
 from forgetless.domain.memory_fields import GIVEN, STORED, Kind
 from forgetless.domain.times import timestamp
 
@@ -120,10 +119,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_uuid(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and str(UUID(value)) == value
-    except ValueError:
-        return False
+    return isinstance(value, str) and MEMORY_ID.fullmatch(value) is not None
 
 
 def _are_results(value: Any) -> bool:

@@ -14,7 +14,7 @@ from forgetless.domain.imported_memory import check_imported, check_imported_job
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import RequestLimits
-from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.memory import MEMORY_ID, Event, EventKind, Memory, Message
 from forgetless.domain.times import later
 from forgetless.domain.usage import UsageKind
 from forgetless.domain.webhook_deliveries import Summary
@@ -38,7 +38,7 @@ _BROKEN = "its next line has not its next version"
 _TOO_LONG = "its earlier versions take more bytes than FORGETLESS_MAX_HISTORY_BYTES allows"
 
 #: The names of workers, as they stay recorded of a job that has ended.
-_OWNER = re.compile(r"[a-z]+-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OWNER = re.compile(rf"[a-z]+-{MEMORY_ID.pattern}")
 _KINDS = frozenset(map(str, EventKind))
 
 #: The number of a line, for error messages, and its record.
