@@ -16,7 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from .errors import EmbedderError
 from .http.app import App
-from .http.protocol import BoundedHttp
+from .http.protocol import BoundedHttp, allow_connections
 from .manifest import verify_folder
 from .metrics import SHARED_FOLDER
 from .model import load_model
@@ -51,6 +51,7 @@ def serve(settings: Settings) -> None:
 def _serve(settings: Settings) -> None:
     # The tokenizer's own threads would compete with the workers for the cores.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    allow_connections()
     several = settings.processes > 1
     # With several processes the model is only verified here: each of them opens its own.
     app = None if several else create_app(settings)

@@ -11,6 +11,8 @@ that serve with uvicorn import it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -24,6 +26,7 @@ __all__ = [
     "MAX_UNREAD_BYTES",
     "MAX_UNSENT_BYTES",
     "BoundedHttp",
+    "allow_connections",
 ]
 
 #: The request line and the headers of one request. h11 has the same limit.
@@ -40,6 +43,8 @@ HEAD_SECONDS = 30.0
 BODY_SECONDS = 60.0
 #: How long a client may read nothing of an answer that waits for it.
 ANSWER_SECONDS = 60.0
+#: So many files a process asks to open: a connection is one, and many systems begin with 1,024.
+_WANTED_FILES = 65_536
 #: How often a connection is looked at: by so much may the three be longer.
 _LOOK_SECONDS = 5.0
 #: What the parser gets at once, so by how much a head may be longer than its limit.
@@ -50,6 +55,15 @@ _REASONS = {
     408: b"The request arrives too slowly.\n",
     431: b"The head or the trailers of the request are too large.\n",
 }
+
+
+def allow_connections() -> None:
+    """Let this process and those that it starts open more files, as far as the system allows: idle clients use some."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED_FILES if most == resource.RLIM_INFINITY else min(most, _WANTED_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS may allow fewer than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class BoundedHttp(HttpToolsProtocol):

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 import uvicorn
 
 from local.emulator.asgi import Application
-from local.emulator.http_protocol import BoundedHttp
+from local.emulator.http_protocol import BoundedHttp, allow_connections
 
 
 class PortInUseError(Exception):
@@ -96,6 +96,7 @@ class Servers:
     """The servers of one emulator, all on one host; `stack` ends them."""
 
     def __init__(self, stack: AsyncExitStack, host: str, grace: float) -> None:
+        allow_connections()
         self._stack, self._host, self._grace = stack, host, grace
         self._servers: list[HttpServer] = []
 

@@ -328,6 +328,20 @@ _SURFACES = (
         package="embedder",
     ),
     Mutation(
+        "serve: as many connections as a system's files begin with",
+        "runtime/http_protocol.py",
+        "now < wanted:",
+        "False:",
+        ("tests/unit/cli/test_serve.py", "-k", "idle_connections"),
+    ),
+    Mutation(
+        "docs: the document is made for each request",
+        "api/app.py",
+        "lru_cache(maxsize=4)(self._make_page), lru_cache(maxsize=4)(self._make_document)",
+        "self._make_page, self._make_document",
+        ("tests/unit/api/test_openapi.py", "-k", "made_once"),
+    ),
+    Mutation(
         "embedder: what comes after the answer is read for ever",
         "http/protocol.py",
         "if self._unread > MAX_UNREAD_BYTES:",

@@ -155,8 +155,8 @@ _SURFACE = (
     Mutation(
         "docs: cannot be switched off",
         "api/app.py",
-        "    if docs:\n        app.add_route(",
-        "    if True:\n        app.add_route(",
+        "    if docs:\n        shown",
+        "    if True:\n        shown",
         (_SURFACES, "-k", "documentation"),
     ),
     Mutation(

@@ -247,4 +247,21 @@ _OF_IMPORTS = (
     ),
 )
 
-QUOTAS = (*_UPDATES, *_TOKENS, *_OF_IMPORTS)
+_COSTLY = (
+    Mutation(
+        "quotas: a search that was refused after its work does not count",
+        "api/usage.py",
+        "except CostlyFilterError:\n            done = True",
+        "except CostlyFilterError:\n            done = False",
+        (_QUOTAS, "-k", "after_the_work"),
+    ),
+    Mutation(
+        "quotas: a search over MCP that was refused after its work does not count",
+        "api/usage.py",
+        "except CostlyFilterError:\n        done = True",
+        "except CostlyFilterError:\n        done = False",
+        (_QUOTAS, "-k", "after_the_work"),
+    ),
+)
+
+QUOTAS = (*_UPDATES, *_TOKENS, *_OF_IMPORTS, *_COSTLY)

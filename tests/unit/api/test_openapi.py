@@ -57,8 +57,18 @@ def test_keys_and_roles_are_described(document: dict[str, Any]) -> None:
     assert operations["GET", "/health"]["security"] == []
 
 
-def test_the_document_is_the_same_each_time(api: Api, document: dict[str, Any]) -> None:
-    assert api.get("/openapi.json", key=None).json() == document
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+def test_the_document_is_made_once(api: Api, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = api.get(path, key=None)
+    monkeypatch.setattr("forgetless.api.docs_page.page_text", _made_again)
+    monkeypatch.setattr(api.client.app, "openapi", _made_again)
+    again = api.get(path, key=None)
+    assert again.content == first.content
+    assert again.headers.keys() == first.headers.keys()
+
+
+def _made_again(*_: Any) -> Any:
+    raise AssertionError("it is made again")
 
 
 def _check(method: str, path: str, content: bytes) -> None:

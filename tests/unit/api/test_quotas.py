@@ -350,3 +350,28 @@ def test_updates_of_mcp(new_api: NewApi) -> None:
     assert [one.is_error for one in (*done, refused)] == [False, False, True]
     assert "2 updates per 1 day" in refused.content[0].text
     assert figures(api, key.id)["updates"] == 2
+
+
+@pytest.mark.parametrize("path", [*SEARCHES, "MCP"])
+def test_a_search_that_is_refused_after_the_work_counts(
+    new_api: NewApi, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = new_api(mcp=True)
+    api.say("tea")
+    monkeypatch.setattr("forgetless.domain.filters.evaluate.MOST_FILTER_STEPS", 0)
+    if path == "MCP":
+
+        async def ask() -> str:
+            async with connected(api.client.app) as client:
+                found = await client.call_tool("search_memories", {"query": "tea", "user_id": "alice"})
+                return str(found.content[0].text)
+
+        told = anyio.run(ask)
+    else:
+        answer = api.post(path, _QUERY)
+        assert answer.status_code == 400
+        told = answer.text
+    assert "too much work" in told
+    assert figures(api)["searches"] == 1
+    assert api.post("/search", {**_QUERY, "query": " "}).status_code == 400
+    assert figures(api)["searches"] == 1, "what is refused before the work does not count"

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -29,8 +30,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def serve(environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "forgetless.cli", "serve", "--port", "0", "--no-check", *options]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(_command(*options), env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def _command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "forgetless.cli", "serve", "--port", "0", "--no-check", *options]
 
 
 def test_it_answers_tells_systemd_and_ends_when_told(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -51,6 +55,21 @@ def test_it_answers_tells_systemd_and_ends_when_told(tmp_path: Path, environment
                 assert systemd.recv(100) == b"STOPPING=1"
             finally:
                 running.kill()
+
+
+def test_idle_connections_are_not_bounded_by_the_files_that_a_system_begins_with(environment: dict[str, str]) -> None:
+    limited = ["sh", "-c", 'ulimit -Sn 128; exec "$@"', "-", *_command("--processes", "2")]
+    with subprocess.Popen(limited, env=environment, stdout=subprocess.PIPE, text=True) as running, ExitStack() as stack:
+        try:
+            assert running.stdout is not None
+            url = next(line for line in running.stdout if line.startswith("Forgetless is ready")).split()[-1]
+            host, _, port = url.removeprefix("http://").partition(":")
+            for _ in range(300):
+                stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            assert httpx.get(f"{url}/health", trust_env=False).json() == {"status": "down"}
+        finally:
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(60) == 0
 
 
 def _no_head_goes_on_for_ever(url: str) -> None:

@@ -13,6 +13,7 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.cli import service as service_module
 from forgetless.cli.__main__ import FAILED, OK, main
 from forgetless.cli.service import Service
+from forgetless.cli.service_answers import Answer as ServiceAnswer
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.limits import PORTION_BYTES
 from tests.unit.api.client import ADMIN, MEMBER, Api, make_api
@@ -230,3 +231,19 @@ class _NoWaiting:
 
     def sleep(self, seconds: float) -> None:
         pass
+
+
+@pytest.mark.parametrize("body", [{"detail": "no\n\x1b[2Kfine"}, "no\n\x1b[2Kfine"])
+def test_what_the_other_side_says_gets_no_line_of_its_own(body: Any) -> None:
+    with serve(lambda _: Answer(400, body)) as server:
+        service = Service(server.url, "key", clock=_NoWaiting())
+        with pytest.raises(InvalidRequestError) as raised:
+            service.call("POST", "/import-jobs", body={})
+        service.close()
+    assert raised.value.message.isprintable()
+
+
+def test_a_header_of_the_other_side_gets_no_line_of_its_own() -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        ServiceAnswer(b"", {"content-type": "a\x85b"}, "GET /export").lines()
+    assert "a\\x85b" in raised.value.message

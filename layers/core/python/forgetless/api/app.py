@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from forgetless.api.access import GuardedRoute
 from forgetless.api.auth import Authentication
@@ -21,6 +21,7 @@ from forgetless.api.caller import MCP_PATH
 from forgetless.api.console import console_routes
 from forgetless.api.cors import cross_origin
 from forgetless.api.errors import answer_invalid, answer_too_large
+from forgetless.api.json_response import json_bytes
 from forgetless.api.openapi import complete_document
 from forgetless.api.request_middleware import RequestMiddleware
 from forgetless.api.routing import Route, Runner, pool, run_inline
@@ -166,8 +167,9 @@ def _compose(
         app.router.routes += oauth.routes()
     complete_document(app)
     if docs:
-        app.add_route("/docs", lambda request: _docs(app, request), include_in_schema=False)
-        app.add_route("/openapi.json", lambda request: JSONResponse(_document(app, request)), include_in_schema=False)
+        shown = _Documentation(app)
+        app.add_route("/docs", shown.page, include_in_schema=False)
+        app.add_route("/openapi.json", shown.document, include_in_schema=False)
     return app
 
 
@@ -192,13 +194,31 @@ def _guarded_inline(route: Route) -> GuardedRoute:
     return GuardedRoute(route, run=run_inline)
 
 
-def _docs(app: FastAPI, request: Request) -> Response:
-    from forgetless.api.docs_page import docs_page  # noqa: PLC0415 - few requests need it
+class _Documentation:
+    """Anybody may ask for it, as often as they like, so its texts are made once for each base path: few exist."""
 
-    return docs_page(_document(app, request))
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._page, self._document = lru_cache(maxsize=4)(self._make_page), lru_cache(maxsize=4)(self._make_document)
 
+    def page(self, request: Request) -> Response:
+        """The page at /docs."""
+        from forgetless.api.docs_page import page_response  # noqa: PLC0415 - few requests need it
 
-def _document(app: FastAPI, request: Request) -> dict[str, Any]:
-    """The OpenAPI document as the caller of this request reaches the API."""
-    base_path = base_path_of(request.scope)
-    return app.openapi() | ({"servers": [{"url": base_path}]} if base_path else {})
+        return page_response(self._page(base_path_of(request.scope)))
+
+    def document(self, request: Request) -> Response:
+        """The OpenAPI document."""
+        return Response(self._document(base_path_of(request.scope)), media_type="application/json")
+
+    def _make_page(self, base_path: str) -> bytes:
+        from forgetless.api.docs_page import page_text  # noqa: PLC0415 - as above
+
+        return page_text(self._described(base_path)).encode()
+
+    def _make_document(self, base_path: str) -> bytes:
+        return json_bytes(self._described(base_path))
+
+    def _described(self, base_path: str) -> dict[str, Any]:
+        """The OpenAPI document for callers who reach the API below this base path."""
+        return self._app.openapi() | ({"servers": [{"url": base_path}]} if base_path else {})

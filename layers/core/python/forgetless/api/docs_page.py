@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse
 
-__all__ = ["docs_page"]
+__all__ = ["page_response", "page_text"]
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -31,10 +31,14 @@ _POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; for
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
-def docs_page(document: Mapping[str, Any]) -> HTMLResponse:
+def page_text(document: Mapping[str, Any]) -> str:
     """The page for an OpenAPI document."""
-    body = "\n".join(_lines(document))
-    return HTMLResponse(body, headers={"content-security-policy": _POLICY, "referrer-policy": "no-referrer"})
+    return "\n".join(_lines(document))
+
+
+def page_response(page: bytes) -> HTMLResponse:
+    """The page as an answer, which may run nothing."""
+    return HTMLResponse(page, headers={"content-security-policy": _POLICY, "referrer-policy": "no-referrer"})
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:

@@ -28,6 +28,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.ForgetlessError: 500,
     errors.InvalidRequestError: 400,
     errors.FilterError: 400,
+    errors.CostlyFilterError: 400,
     errors.AuthenticationError: 401,
     errors.ForbiddenError: 403,
     errors.RateLimitedError: 429,

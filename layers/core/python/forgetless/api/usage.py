@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.api.caller import get_caller
 from forgetless.api.routing import Runner
+from forgetless.domain.errors import CostlyFilterError
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.usage import UsageKind
 from forgetless.ports.request_usage import RequestUsage, noting_usage
@@ -58,7 +59,10 @@ class CountedRequests:
 
 
 class Counted:
-    """ASGI layer around an endpoint, inside its Idempotency-Key: counts the adds or the searches that succeed."""
+    """ASGI layer around an endpoint, inside its Idempotency-Key: counts the adds or the searches that succeed.
+
+    A search that is refused after the work, because its filter costs too much, counts as well.
+    """
 
     def __init__(self, app: ASGIApp, *, kind: UsageKind, run: Runner) -> None:
         self._app = app
@@ -81,12 +85,15 @@ class Counted:
 
         try:
             await self._app(scope, receive, send_noted)
+        except CostlyFilterError:
+            done = True
+            raise
         finally:
             caller.meter.settle(one, done=done)
 
 
 async def counted(run: Runner, scope: Scope, kind: UsageKind | None, call: Callable[[], T]) -> T:
-    """The result of a call, which counts as one use of this kind if it succeeds."""
+    """The result of a call, which counts as one use of this kind if it succeeds or is refused after the work."""
     caller = get_caller(scope)
     if kind is None or caller.key is None or caller.meter is None:
         flush_beside(scope)
@@ -97,6 +104,9 @@ async def counted(run: Runner, scope: Scope, kind: UsageKind | None, call: Calla
     try:
         result = await run(call)
         done = True
+    except CostlyFilterError:
+        done = True
+        raise
     finally:
         caller.meter.settle(one, done=done)
     return result

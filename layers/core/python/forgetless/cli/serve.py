@@ -118,8 +118,9 @@ def _answer(listening: socket.socket, options: argparse.Namespace) -> int:
     """Answer requests on the socket until SIGTERM."""
     import uvicorn  # noqa: PLC0415 - the functions have no uvicorn
 
-    from forgetless.runtime.http_protocol import BoundedHttp  # noqa: PLC0415
+    from forgetless.runtime.http_protocol import BoundedHttp, allow_connections  # noqa: PLC0415
 
+    allow_connections()
     config = uvicorn.Config(
         "forgetless.asgi:create",
         http=BoundedHttp,

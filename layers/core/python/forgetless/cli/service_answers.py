@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from forgetless.cli.text import printable
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import parse_line
 from forgetless.service.transfer.export_jobs import ExportPlace
@@ -33,8 +34,8 @@ class Answer:
     def odd(self, what: str) -> NoReturn:
         """Raise InvalidRequestError, because the answer is none of Forgetless."""
         raise InvalidRequestError(
-            f"--url: the answer to {self.asked} is none that this Forgetless knows: {what}; check the address, and "
-            "that the service has the same version as this command"
+            f"--url: the answer to {self.asked} is none that this Forgetless knows: {printable(what)}; check the "
+            "address, and that the service has the same version as this command"
         )
 
     def lines(self) -> bytes:
@@ -103,8 +104,8 @@ def detail_of(status: int, content: bytes) -> str:
     except InvalidRequestError:
         body = None
     if isinstance(body, dict) and isinstance(body.get("detail"), str) and body["detail"]:
-        return str(body["detail"])
-    words = " ".join(content[:_QUOTED].decode("utf-8", "replace").split())
+        return printable(body["detail"])
+    words = printable(" ".join(content[:_QUOTED].decode("utf-8", "replace").split()))
     return f"the service answered with status {status}: {words or 'nothing'}"
 
 

@@ -2,7 +2,8 @@
 
 ForgetlessError
 ├── InvalidRequestError            fix the request (400)
-│   └── FilterError                the filter grammar
+│   ├── FilterError                the filter grammar
+│   └── CostlyFilterError          the filter has cost as much work as one request may
 ├── AuthenticationError            send a valid key (401)
 ├── ForbiddenError                 this key may not do this (403)
 ├── RateLimitedError               a quota for a minute, a day or a month is used up; wait (429)
@@ -46,6 +47,7 @@ from collections.abc import Sequence
 __all__ = [
     "AuthenticationError",
     "ConflictError",
+    "CostlyFilterError",
     "DeadlineError",
     "DependencyError",
     "DuplicateTextError",
@@ -104,6 +106,10 @@ class FilterError(InvalidRequestError):
     """The filter does not follow the grammar; the message names the operator or key."""
 
     code = "invalid_filter"
+
+
+class CostlyFilterError(InvalidRequestError):
+    """The filter has cost as much work as one request may; that work was done, so it counts as a search."""
 
 
 class AuthenticationError(ForgetlessError):

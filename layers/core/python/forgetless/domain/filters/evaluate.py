@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from operator import ge, gt, le, lt
 from typing import Any
 
-from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.errors import CostlyFilterError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.heavy_work import HEAVY_WORK
 from forgetless.domain.limits import MOST_FILTER_STEPS
@@ -62,7 +62,7 @@ class Matcher:
         self._check = self._compiled(where)
 
     def __call__(self, memory: Memory) -> bool:
-        """Whether the memory matches; raises InvalidRequestError if it alone costs more than one request may spend."""
+        """Whether the memory matches; raises CostlyFilterError if it alone costs more than one request may spend."""
         if self.steps < _LIGHT_STEPS:
             return self._judged(memory)
         with HEAVY_WORK:
@@ -87,7 +87,7 @@ class Matcher:
     def _spend(self, steps: int) -> None:
         self.steps += steps
         if self.steps > self._most:
-            raise InvalidRequestError(
+            raise CostlyFilterError(
                 "filters: so many conditions are too much work for one of the memories; use fewer of them"
             )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.errors import CostlyFilterError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.memory import Memory
@@ -55,7 +55,8 @@ class SearchService:
     def search(self, request: SearchRequest) -> list[ScoredMemory]:
         """Up to `top_k` memories, best score first.
 
-        Raises InvalidRequestError for an empty query, and EmbedderError, IndexUnavailableError and LedgerError.
+        Raises InvalidRequestError for an empty query, CostlyFilterError, EmbedderError, IndexUnavailableError and
+        LedgerError.
         """
         begin_search(request)
         if request.top_k == 0:
@@ -124,9 +125,9 @@ def _place(ranks: Sequence[int], rank: int | None) -> int | None:
 
 
 def refuse_costly(matches: Matcher) -> None:
-    """Raise InvalidRequestError if the filter has cost as much as one request may spend."""
+    """Raise CostlyFilterError if the filter has cost as much as one request may spend."""
     if matches.exhausted:
-        raise InvalidRequestError(
+        raise CostlyFilterError(
             "filters: so many conditions are too much work for what this search finds; use fewer of them, "
             "or narrow the filter to fewer memories"
         )
