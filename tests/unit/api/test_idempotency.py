@@ -193,6 +193,46 @@ def test_an_add_that_the_llm_failed_can_be_tried_again_under_its_key(new_api: Ne
     assert api.texts() == ["Alice likes tea"]
 
 
+def test_a_repeat_whose_messages_have_expired_is_an_add_of_its_own(new_api: NewApi) -> None:
+    replies = iter(["no JSON", "no JSON", facts("Alice likes tea")])
+    api = new_api(lambda _messages: next(replies))
+    body = {**BODY, "infer": True}
+    assert _add(api, "k1", body).status_code == 502
+    api.world.clock.advance(100 * 86_400.0)
+    assert api.world.ledger.expire_messages(before=api.world.clock.now(), limit=100) == 1
+    assert _add(api, "k1", body).json()["results"][0]["memory"] == "Alice likes tea", "it reads what the repeat says"
+    assert api.texts() == ["Alice likes tea"]
+    api.delete("/entities/user/alice")
+    assert api.get("/v1/events/?user_id=alice").json()["results"] == [], "an erasure finds the job"
+
+
+def test_the_answer_of_a_retry_does_not_outlive_whose_add_it_was(new_api: NewApi) -> None:
+    api = new_api("no JSON")
+    _add(api, "k1", {**BODY, "infer": True, "metadata": {"note": "epilepsy"}})
+    event = api.get("/v1/events/?user_id=alice").json()["results"][0]["id"]
+    headers = {"Idempotency-Key": "k2"}
+    assert "epilepsy" in api.post(f"/v1/event/{event}/retry/", {}, headers=headers).text
+    api.delete("/entities/user/alice")
+    again = api.post(f"/v1/event/{event}/retry/", {}, headers=headers)
+    assert "idempotency-replayed" not in again.headers
+    assert "epilepsy" not in again.text
+    assert "alice" not in again.text
+
+
+def test_the_answer_about_a_memory_that_no_erasure_would_find_is_not_stored(api: Api) -> None:
+    """Exports of earlier versions may have ids of any form, and are imported as they are."""
+    [memory_id] = api.say("tea")
+    odd = api.get("/export").text.replace(memory_id, memory_id.upper())
+    api.post("/import-jobs", {"id": memory_id})
+    query = {"line": 1, "last": True}
+    assert api.call("POST", f"/import-jobs/{memory_id}/lines", params=query, content=odd).json()["memories"] == 1
+    headers = {"Idempotency-Key": "k3"}
+    path = f"/v1/memories/{memory_id.upper()}/"
+    assert api.put(path, {"text": "Alice has epilepsy"}, headers=headers).status_code == 200
+    api.delete("/entities/user/alice")
+    assert "epilepsy" not in api.put(path, {"text": "Alice has epilepsy"}, headers=headers).text
+
+
 def test_an_answer_that_only_reads_does_not_outlive_what_it_quotes(api: Api) -> None:
     """Such answers were stored once: a repeat showed the words of a user who had been erased."""
     [memory_id] = api.say("Alice has epilepsy")

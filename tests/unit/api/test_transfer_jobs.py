@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
+from forgetless.domain.bulk_jobs import BULK_JOB
 from forgetless.domain.limits import PORTION_BYTES
+from forgetless.domain.webhook_deliveries import DELIVERY, Delivery
 from forgetless.service.transfer import import_check
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
 
@@ -37,6 +40,53 @@ def test_an_import_of_two_portions(api: Api, type_: str | None) -> None:
     ended = send(api, b"".join(second), 3, before=place["digest"], last=True, type_=type_).json()
     assert (ended["line"], ended["ended"]) == (5, True)
     assert len(api.texts()) == 4
+
+
+def _mem0(id_: int, user: str, run: str) -> bytes:
+    return json.dumps({"id": id_, "memory": f"fact {id_}", "user_id": user, "run_id": run}).encode() + b"\n"
+
+
+def _announced(api: Api) -> list[tuple[object, int]]:
+    deliveries = api.world.ledger.documents("default", DELIVERY, limit=10)[0]
+    found = (Delivery.of(document).summary for document in deliveries)
+    return [(dict(one.scope), one.count) for one in found if one is not None]
+
+
+@pytest.fixture
+def hooked(api: Api) -> Api:
+    asked = {"url": "https://hooks.example.test/", "name": "all", "event_types": ["memory_add"]}
+    project = api.get("/v1/ping/").json()["project_id"]
+    assert api.post(f"/api/v1/webhooks/projects/{project}/", asked).status_code == 201
+    return api
+
+
+def test_the_end_of_an_import_is_announced_with_the_ids_that_all_new_memories_share(hooked: Api) -> None:
+    hooked.post("/import-jobs", {"id": ID})
+    send(hooked, _mem0(1, "alice", "r1") + _mem0(2, "alice", "r2"))
+    send(hooked, _mem0(3, "alice", "r1"), 3)
+    send(hooked, _mem0(3, "alice", "r1"), 4, last=True)  # it is there already
+    assert _announced(hooked) == [({"user_id": "alice"}, 3)]
+
+
+def test_an_import_in_progress_keeps_no_ids_of_its_memories(hooked: Api) -> None:
+    hooked.post("/import-jobs", {"id": ID})
+    send(hooked, _mem0(1, "alice", "r1") + _mem0(2, "alice", "r1"))
+    [job] = [one for one in hooked.world.ledger.documents("default", BULK_JOB, limit=10)[0] if one.id == ID]
+    assert "alice" not in str(job.body)
+    hooked.delete("/entities/user/alice")
+    send(hooked, _mem0(3, "bob", "r1"), 3, last=True)
+    assert _announced(hooked) == [({}, 3)], "what was erased is not announced by name"
+
+
+def test_an_import_that_an_earlier_version_began_goes_on(hooked: Api) -> None:
+    hooked.post("/import-jobs", {"id": ID})
+    send(hooked, _mem0(1, "alice", "r1"))
+    [job] = [one for one in hooked.world.ledger.documents("default", BULK_JOB, limit=10)[0] if one.id == ID]
+    cursor = {name: value for name, value in job.body["cursor"].items() if name not in {"new_memory", "shared"}}
+    before = replace(job, body={**job.body, "cursor": {**cursor, "new_ids": {"user_id": "alice"}}})
+    assert hooked.world.ledger.put_document(replace(before, version=job.version + 1))
+    assert send(hooked, _mem0(2, "alice", "r1"), 2, last=True).json()["ended"]
+    assert _announced(hooked) == [({}, 2)]
 
 
 def test_an_export_of_two_portions(api: Api) -> None:

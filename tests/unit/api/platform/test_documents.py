@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from forgetless.domain.schema_exports import EXPORT
 from forgetless.service.transfer import schema_export
+from forgetless.service.transfer.person_export import PersonExport
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.platform.test_memories import add
@@ -164,6 +166,31 @@ def test_the_request_of_an_export_goes_with_the_user_that_its_filters_name(api: 
     assert api.get(f"/v1/event/{event_id}/").json()["status"] == "SUCCEEDED"
     assert api.post("/v1/exports/get/", {"filters": ALICE}).status_code == 404
     assert api.post("/v1/exports/get/", {"filters": others}).json() == {"facts": []}
+
+
+@pytest.mark.parametrize(
+    ("user", "filters"),
+    [
+        ("alice", {"user_id": " alice "}),
+        ("77340", {"AND": [{"user_id": 77340}]}),
+        ("77340", {"user_id": {"in": [77340, "x"]}}),
+        ("77340", {"AND": [{"agent_id": "x"}, {"NOT": [{"user_id": 77340.0}]}]}),
+        ("jos\u00e9", {"user_id": "jose\u0301"}),
+    ],
+)
+def test_the_request_of_an_export_goes_however_its_filters_write_the_id(
+    api: Api, user: str, filters: dict[str, Any]
+) -> None:
+    api.say("I like tea.", user_id=user)
+    assert api.post("/v1/exports/", {"schema": json.dumps(FACTS), "filters": filters}).status_code == 201
+    shown = b"".join(
+        PersonExport(ledger=api.world.ledger, audit=api.world.services.audit).portions("default", {"user_id": user})
+    )
+    assert b'"type":"export"' in shown
+    api.delete("/v1/memories/", params={"user_id": user})
+    while api.world.services.bulk_worker.turn():
+        api.world.clock.advance(1)
+    assert api.world.ledger.documents("default", EXPORT, limit=10)[0] == []
 
 
 def test_an_export_is_written_by_the_llm_from_the_memories_and_the_schema(new_api: NewApi) -> None:

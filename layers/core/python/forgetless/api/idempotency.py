@@ -18,6 +18,7 @@ from forgetless.api.routing import Route, Runner
 from forgetless.api.usage import mark_repeat
 from forgetless.api.value_count import read_json
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
+from forgetless.domain.memory import MEMORY_ID
 from forgetless.ports.request_ledger import IdempotencyRecord
 from forgetless.service.access.idempotency import StoredAnswer, job_name
 
@@ -61,7 +62,7 @@ class Idempotency:
         except Exception:
             await self._forget(scope, name, began)
             raise
-        if 200 <= answer.status < 300:
+        if 200 <= answer.status < 300 and _can_be_found(scope):
             await self._keep(scope, name, began, answer)
         else:
             await self._forget(scope, name, began)
@@ -110,6 +111,12 @@ class _Answer:
     async def give(self, send: Send) -> None:
         await send(self._start)
         await send({"type": "http.response.body", "body": self.body})
+
+
+def _can_be_found(scope: Scope) -> bool:
+    """Whether an erasure of the memory in the path finds the answer: earlier imports took ids of any form."""
+    memory_id = scope.get("path_params", {}).get("memory_id")
+    return memory_id is None or MEMORY_ID.fullmatch(memory_id) is not None
 
 
 _REPLAYED = {"Idempotency-Replayed": "true"}

@@ -67,7 +67,8 @@ class Route:
     needs: Role | None = None
     #: Whether the answer may be stored under an Idempotency-Key. An answer that contains a secret may not.
     kept: bool = True
-    #: Whether doing it twice changes no more than doing it once, although it is no GET.
+    #: Whether doing it twice changes no more than doing it once, although it is no GET. So must be any route whose
+    #: answer says whose something is without the id of a memory: an erasure finds stored answers by these ids.
     harmless: bool = False
     #: What a request that succeeds counts as, besides as a request.
     counts: UsageKind | None = None

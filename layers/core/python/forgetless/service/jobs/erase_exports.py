@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from forgetless.domain.erasures import Erasure, Target
+from forgetless.domain.identifiers import id_text, spellings
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.ports.request_ledger import DocumentStore
 
@@ -40,12 +41,14 @@ def _is_about(target: Target, named: list[tuple[str, str]]) -> bool:
 
 
 def _pairs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in the filters, with the name of the field that is compared with it."""
+    """Every text and number in the filters, as ids are spelled, with the name of the field that is compared with it."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _pairs(inner, key if key.endswith("_id") else name)
     elif isinstance(value, list):
         for inner in value:
             yield from _pairs(inner, name)
-    elif isinstance(value, str):
-        yield name, value
+    elif isinstance(text := id_text(value), str):
+        # What the filter compares with: an id may be a number there, with spaces around it, or in another normal form.
+        for spelled in dict.fromkeys((text, *spellings(text.strip()))):
+            yield name, spelled

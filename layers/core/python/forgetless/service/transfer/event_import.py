@@ -63,12 +63,15 @@ class ImportReport:
     refused_memory: str = ""
     #: The memories that the ledger did not have before; None if there are none.
     added: Summary | None = None
+    #: The id of the first of them.
+    first_added: str = ""
 
     def add(self, memories: Sequence[Memory]) -> None:
         """Count memories that the ledger did not have before."""
         if memories:
             more = Summary.of(EventKind.ADD, memories)
             self.added = more if self.added is None else self.added.plus(more)
+            self.first_added = self.first_added or memories[0].id
 
     def refuse(self, problem: str) -> None:
         """Count a record that was refused, and name the problem if there are few so far."""

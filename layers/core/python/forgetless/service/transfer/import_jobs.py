@@ -68,9 +68,12 @@ class _Progress:
     jobs: int = 0
     ours: bool = False
     refused_memory: str = ""
-    #: What is to be announced to webhooks when the import ends: the ids that all new memories share, and their number.
-    new_ids: dict[str, str] = field(default_factory=dict)
+    #: What is to be announced to webhooks when the import ends: how many memories are new, and which of the ids of the
+    #: first one all of them share. The ids themselves are read from it, so that they go when it is erased.
     new: int = 0
+    new_memory: str = ""
+    shared: list[str] = field(default_factory=list)
+    shared_ids: dict[str, str] = field(default_factory=dict)
     refused: int = 0
     problems: list[str] = field(default_factory=list)
     left_out: int = 0
@@ -78,22 +81,25 @@ class _Progress:
     @classmethod
     def of(cls, job: BulkJob) -> _Progress:
         """The progress that a job has recorded."""
-        return cls(**(job.cursor or {}), refused=job.set_aside)
+        cursor = dict(job.cursor or {})
+        cursor.pop("new_ids", None)  # an earlier version recorded the ids themselves
+        return cls(**cursor, refused=job.set_aside)
 
     def cursor(self) -> dict[str, Any]:
         """What is recorded: no problems, because they may contain words of the lines."""
-        # Without lines that were left out, an earlier version can read it.
-        apart = {"refused", "problems", *([] if self.left_out else ["left_out"])}
+        # Without new memories, and without lines that were left out, an earlier version can read it.
+        apart = {"refused", "problems", "shared_ids", *([] if self.left_out else ["left_out"])}
+        apart |= set() if self.new else {"new_memory", "shared"}
         return {name: value for name, value in asdict(self).items() if name not in apart}
 
     @property
     def added(self) -> Summary | None:
         """The memories that the ledger did not have before."""
-        return Summary(EventKind.ADD, self.new_ids, self.new) if self.new else None
+        return Summary(EventKind.ADD, self.shared_ids, self.new) if self.new else None
 
     def announced(self) -> None:
         """Begin to count new memories again."""
-        self.new_ids, self.new = {}, 0
+        self.new, self.new_memory, self.shared, self.shared_ids = 0, "", [], {}
 
     def include(self, report: ImportReport) -> None:
         """Add what a part of the import did."""
@@ -106,7 +112,8 @@ class _Progress:
         self.ours, self.refused_memory = report.ours, report.refused_memory
         if report.added is not None:
             added = report.added if self.added is None else self.added.plus(report.added)
-            self.new_ids, self.new = dict(added.scope), added.count
+            self.new, self.new_memory = added.count, self.new_memory or report.first_added
+            self.shared_ids, self.shared = dict(added.scope), sorted(added.scope)
 
     def place(self, *, ended: bool) -> ImportPlace:
         counts = (self.memories, self.events, self.jobs, self.refused)
@@ -130,6 +137,7 @@ class ImportJobs:
         outbox: WebhookOutbox | None = None,
     ) -> None:
         self._outbox = outbox
+        self._ledger = ledger
         self._jobs = TransferJobs(ledger=ledger, clock=clock, kind=BulkKind.IMPORT)
         self._imports = EventImport(ledger=ledger, clock=clock, limits=limits)
         self._clock = clock
@@ -170,7 +178,7 @@ class ImportJobs:
         job = self._jobs.going_on(tenant, job_id)
         if job.state is JobState.SUCCEEDED:
             return _place_of(job)
-        progress = _Progress.of(job)
+        progress = self._progress(job)
         rest = _following(progress, lines_of(body), line, before)
         if rest is None:
             return _place_of(job)
@@ -184,6 +192,14 @@ class ImportJobs:
             raise
         ended = last and everything
         return self._record(job, progress, JobState.SUCCEEDED if ended else JobState.RUNNING)
+
+    def _progress(self, job: BulkJob) -> _Progress:
+        progress = _Progress.of(job)
+        if progress.shared:
+            first = self._ledger.read(job.tenant, [progress.new_memory]).get(progress.new_memory)
+            ids = {} if first is None else first.scope.ids()
+            progress.shared_ids = {name: ids[name] for name in progress.shared if name in ids}
+        return progress
 
     def _store(self, tenant: str, lines: Sequence[bytes], progress: _Progress, payer: Payer | None) -> bool:
         """Store lines until the time is over; False if some remain. Raises InvalidRequestError for a broken line."""

@@ -19,7 +19,7 @@ from forgetless.domain.erasure_receipts import scope_digests_of
 from forgetless.domain.erasures import Target
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import event_line, job_line
-from forgetless.domain.identifiers import all_spellings
+from forgetless.domain.identifiers import all_spellings, id_text, spellings
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Message
@@ -81,12 +81,13 @@ class _Person:
         elif isinstance(value, list | tuple):
             for number, inner in enumerate(value):
                 yield from self.named_in(inner, f"{path}[{number}]")
-        elif isinstance(value, str) and self._in(value):
-            yield path, value
+        elif isinstance(text := id_text(value), str) and self._in(text):
+            yield path, text
 
     def _in(self, text: str) -> bool:
+        spelled = spellings(text.strip())
         return any(
-            text == value or (len(value) >= _LEAST_WORD and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text))
+            value in spelled or (len(value) >= _LEAST_WORD and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text))
             for value in self.values
         )
 

@@ -161,7 +161,7 @@ class AddService:
         slots = self._waits.slots(job.tenant, owner) if waits else None
         standing, slot = self._put(job, messages, slots)
         if standing.state is JobState.FAILED:
-            standing = self._revived(job, standing)
+            standing = self._revived(job, standing, messages)
         if standing.state is JobState.SUCCEEDED:
             if slot is not None:
                 self._ledger.release_lease(slot, owner=owner)
@@ -174,10 +174,10 @@ class AddService:
         if request.queued:
             return AddOutcome(standing, (), indexed=False, extraction="llm")
         if slots is None:
-            raise _late(UnfinishedError(), job.id)
+            raise _late(UnfinishedError(), standing.id)
         THROTTLES.count(tenant=job.tenant, limit="llm_waits")
         message = f"{slots.most} requests of this tenant wait for the LLM already; this add continues in the background"
-        raise DeadlineError(message, event_id=job.id)
+        raise DeadlineError(message, event_id=standing.id)
 
     def _put(self, job: Job, messages: Sequence[Message], slots: Slots | None) -> tuple[Job, str | None]:
         """The job as it stands in the ledger, and the slot that was taken for it, if one was asked for and free."""
@@ -215,8 +215,17 @@ class AddService:
         results = [{"id": id_, "event": "ADD"} for id_ in ids if id_ in found]
         return finished(job, self._clock.now(), results) if results else None
 
-    def _revived(self, job: Job, failed: Job) -> Job:
-        """Start a failed job again, because the caller saw its error and repeats the add with the same key."""
+    def _revived(self, job: Job, failed: Job, messages: Sequence[Message]) -> Job:
+        """Start a failed job again, because the caller saw its error and repeats the add with the same key.
+
+        If its messages have expired, nothing is left to work on, nor for an erasure to know the job by: the repeat is
+        an add of its own.
+        """
+        if not self._ledger.job_messages(failed.tenant, failed.id):
+            anew = replace(job, id=job_id_for(job.tenant, failed.id))
+            said = [replace(one, ref=replace(one.ref, job_id=anew.id)) for one in messages]
+            standing = self._ledger.put_job(anew, said, used=[one_add(anew)])
+            return self._revived(anew, standing, said) if standing.state is JobState.FAILED else standing
         # Its messages are those of the first request, and so is what an erasure knows it by.
         again = replace(job, erasures_before=failed.erasures_before)
         if LLM_CALLS in failed.request:  # finished calls are not repeated
