@@ -191,6 +191,7 @@ def impatient(served: Served, request: pytest.FixtureRequest, monkeypatch: pytes
     ]
     for name in ("HEAD_SECONDS", "BODY_SECONDS", "ANSWER_SECONDS"):
         monkeypatch.setattr(module, name, 0.3)
+    monkeypatch.setattr(module, "WHOLE_BODY_SECONDS", 0.6)
     monkeypatch.setattr(module, "_LOOK_SECONDS", 0.05)
     return served
 
@@ -212,8 +213,9 @@ async def _dripped(client: socket.socket, data: bytes) -> None:
         (b"POST /" + _HOST + b"content-length: 9\r\n\r\nabc", b""),
         (_CHUNKED, b""),
         (_CHUNKED + b"0\r\na: ", b"a"),
+        (b"POST /" + _HOST + b"content-length: 9999\r\n\r\nabc", b"a"),
     ],
-    ids=["nothing", "request line", "header", "body", "chunk", "trailer"],
+    ids=["nothing", "request line", "header", "body", "chunk", "trailer", "whole body"],
 )
 def test_a_request_that_does_not_arrive_is_a_408(impatient: Served, begin: bytes, dripped: bytes) -> None:
     async def run() -> bytes:
@@ -227,6 +229,34 @@ def test_a_request_that_does_not_arrive_is_a_408(impatient: Served, begin: bytes
     answer = asyncio.run(run())
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert answer.endswith(b"The request arrives too slowly.\n")
+
+
+def test_bodies_that_do_not_end_take_a_bounded_room_together(
+    served: Served, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who began first is cut off; the others can end theirs."""
+    module = {"emulator": of_emulator, "serve": of_serve, "embedder": of_embedder}[
+        request.node.callspec.params["served"]
+    ]
+    monkeypatch.setattr(module, "MAX_UNFINISHED_BYTES", 20_000_000)
+    begin = b"POST /" + _HOST + b"content-length: 6000000\r\n\r\n" + b"a" * 5_999_999
+
+    async def run() -> list[bytes]:
+        async with served(_sizes) as listener, contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(_connection(listener)) for _ in range(6)]
+            for client in clients[:4]:
+                await _send(client, begin)
+            first = await _answers(clients[0])
+            for client in clients[1:4]:
+                await _send(client, b"a")
+                assert (await _answers(client, b"bytes.")).endswith(b"6000000 bytes.")
+            for client in clients[4:]:  # what has ended is not counted any more
+                await _send(client, begin + b"a")
+                assert (await _answers(client, b"bytes.")).endswith(b"6000000 bytes.")
+            return [first]
+
+    [first] = asyncio.run(asyncio.wait_for(run(), 60))
+    assert first.startswith(b"HTTP/1.1 408 ")
 
 
 def test_an_answer_that_nobody_reads_is_dropped(impatient: Served) -> None:

@@ -23,8 +23,10 @@ __all__ = [
     "HEAD_SECONDS",
     "MAX_HEAD_BYTES",
     "MAX_TRAILER_BYTES",
+    "MAX_UNFINISHED_BYTES",
     "MAX_UNREAD_BYTES",
     "MAX_UNSENT_BYTES",
+    "WHOLE_BODY_SECONDS",
     "BoundedHttp",
     "allow_connections",
 ]
@@ -37,10 +39,14 @@ MAX_TRAILER_BYTES = 16 * 1024
 MAX_UNREAD_BYTES = 32 * 1024 * 1024
 #: What all clients together have not read of their answers; beyond it, who has been waited for the longest is cut off.
 MAX_UNSENT_BYTES = 256 * 1024 * 1024
+#: What all clients together have sent of bodies that have not ended; beyond it, who began first is cut off.
+MAX_UNFINISHED_BYTES = 256 * 1024 * 1024
 #: How long a head may take from its first byte on, and a new connection until that byte.
 HEAD_SECONDS = 30.0
 #: How long a body, its trailers included, may go on without a byte of the body.
 BODY_SECONDS = 60.0
+#: How long a body may take in all, without the time in which the application does not read it.
+WHOLE_BODY_SECONDS = 120.0
 #: How long a client may read nothing of an answer that waits for it.
 ANSWER_SECONDS = 60.0
 #: So many files a process asks to open: a connection is one, and many systems begin with 1,024.
@@ -76,9 +82,13 @@ class BoundedHttp(HttpToolsProtocol):
     _unread = 0  # bytes since the answer
     _since = 0.0  # when the client began to be waited for
     _unsent, _unsent_since = 0, 0.0  # bytes of answers that the client has not read at the last look, and since when
+    _body_since = 0.0  # when the body began
     _looking: asyncio.TimerHandle | None = None
     #: The connections whose clients do not read as fast as they are answered, the longest one first.
     _behind: ClassVar[dict[BoundedHttp, None]] = {}
+    #: How many bytes have arrived of each body that has not ended, the first one first, and of all of them.
+    _unfinished: ClassVar[dict[BoundedHttp, int]] = {}
+    _unfinished_bytes: ClassVar[int] = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -90,6 +100,7 @@ class BoundedHttp(HttpToolsProtocol):
         """End the connection."""
         super().connection_lost(exc)
         self._behind.pop(self, None)
+        self._end_body()
         if self._looking is not None:
             self._looking.cancel()
 
@@ -144,9 +155,17 @@ class BoundedHttp(HttpToolsProtocol):
         elif now - self._unsent_since > ANSWER_SECONDS:
             self.transport.abort()
             return
-        limit = BODY_SECONDS if self.headers_ended else HEAD_SECONDS
-        if not self._refused and self._waits_for_client() and now - self._since > limit:
+        if self._refused:
+            return
+        if not self._waits_for_client():
+            self._body_since += _LOOK_SECONDS
+        elif self._is_late(now):
             self._refuse(408)
+
+    def _is_late(self, now: float) -> bool:
+        if not self.headers_ended:
+            return now - self._since > HEAD_SECONDS
+        return now - self._since > BODY_SECONDS or now - self._body_since > WHOLE_BODY_SECONDS
 
     def _waits_for_client(self) -> bool:
         """Whether a part of a request is missing. Between requests, uvicorn's own time limit counts."""
@@ -167,18 +186,31 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin to answer; what looks like headers from now on are trailers."""
         self.headers_ended = self._progress = True
+        self._body_since = self.loop.time()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""
         self._progress = True
         super().on_body(body)
+        if not self.cycle.response_complete:
+            self._unfinished[self] = self._unfinished.get(self, 0) + len(body)
+            BoundedHttp._unfinished_bytes += len(body)
+            if self._unfinished_bytes > MAX_UNFINISHED_BYTES:
+                first = next(iter(self._unfinished))
+                first._end_body()
+                first._refuse(408)
 
     def on_message_complete(self) -> None:
         """End a request."""
         self._progress = True
+        self._end_body()
         super().on_message_complete()
         self.headers_ended = False
+
+    def _end_body(self) -> None:
+        """Count the body no more: it has ended, or was given up."""
+        BoundedHttp._unfinished_bytes -= self._unfinished.pop(self, 0)
 
     def _refuse(self, status: int) -> None:
         """Answer with the status and read no request any more; an answer that has begun is cut off instead."""

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.exceptions import HTTPException
 
 from forgetless.api.app import create_app
 from forgetless.api.body_limit import MAX_BODY_BYTES
+from forgetless.api.held_bodies import HELD_BODIES, HeldBodies
 from forgetless.api.routing import pool
 from forgetless.service.services import Services
 from tests.unit.api.client import ADMIN, Api
@@ -110,3 +112,27 @@ def test_the_pool_is_bounded() -> None:
 
     asyncio.run(many())
     assert most == 2
+
+
+def test_a_body_that_does_not_fit_beside_the_others_is_503_and_is_not_counted_afterwards(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HELD_BODIES, "_each", 10_000)
+    said = {"messages": [{"role": "user", "content": "tea"}], "user_id": "alice", "infer": False}
+    for _ in range(2):
+        answer = api.post("/memories", {**said, "metadata": {"a": "x" * 10_000}})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert [api.post("/memories", said).status_code for _ in range(100)] == [200] * 100
+
+
+def test_bodies_of_one_tenant_leave_room_for_those_of_others() -> None:
+    held = HeldBodies(most=1000)
+    held.take("acme", 750)
+    with pytest.raises(HTTPException):
+        held.take("acme", 1)
+    held.take("other", 200)
+    with pytest.raises(HTTPException):
+        held.take("third", 100)
+    for tenant, size in (("acme", 751), ("other", 200), ("third", 100)):
+        held.give(tenant, size)
+    held.take("third", 750)

@@ -116,6 +116,36 @@ def test_memories_are_counted_again_after_each_batch(api: Api) -> None:
     assert put(api, *lines).json()["memories"] == 3 * BATCH
 
 
+def superseded(number: int) -> list[dict[str, Any]]:
+    """The two lines of a memory that another one, which is not in the file, has superseded."""
+    id_, job = str(uuid.UUID(int=number + 100)), str(uuid.UUID(int=number + 500))
+    memory = {"id": id_, "version": 1, "scope": {"user_id": "alice"}, "text": f"fact {number}", "job_id": job}
+    memory |= {"created_at": _LONG_AGO, "updated_at": _LONG_AGO, "event_id": f"{job}:0"}
+    ended = {**memory, "version": 2, "superseded_by": str(uuid.UUID(int=9)), "event_id": f"{job}:1"}
+    return [{"type": "event", "kind": kind, "memory": one} for kind, one in (("ADD", memory), ("UPDATE", ended))]
+
+
+def test_a_superseded_memory_counts_as_an_add_because_no_other_quota_sees_it(api: Api) -> None:
+    key = limit(api, adds_per_day=2, stored_memories=10)
+    lines = [line for number in range(3) for line in superseded(number)]
+    refused = put(api, *lines)
+    assert (refused.status_code, "2 adds per 1 day" in refused.json()["detail"]) == (429, True)
+    assert figures(api, key.id)["adds"] == 2
+    api.world.clock.advance(86400)
+    done = put(api, *lines)
+    assert (done.status_code, done.json()["memories"]) == (200, 3)
+    assert figures(api, key.id)["adds"] == 1, "of this day: the others are here already"
+
+
+def test_superseding_what_was_imported_live_counts_as_well(api: Api) -> None:
+    key = limit(api, stored_memories=10)
+    added, ended = superseded(0)
+    assert put(api, added).json()["memories"] == 1
+    assert figures(api, key.id).get("adds", 0) == 0
+    assert put(api, added, ended, again=True).json()["events"] == 2
+    assert figures(api, key.id)["adds"] == 1
+
+
 def test_one_that_failed_counts_too_because_it_can_be_started_again(api: Api) -> None:
     key = limit(api, adds_per_day=1, llm_tokens_per_day=0)
     failed = [an_add(number, state="FAILED") for number in range(2)]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from forgetless.api.caller import key_of
+from forgetless.api.held_bodies import HELD_BODIES, HeldBodies
+
 __all__ = ["MAX_BODY_BYTES", "BodyLimit", "read_body", "replayed"]
 
 #: The same limit as that of Lambda for one invocation.
@@ -13,11 +16,15 @@ _MOST_DIGITS = 20
 
 
 class BodyLimit:
-    """ASGI layer that answers 413: at once if the announced length is too large, or when too much has arrived."""
+    """ASGI layer that answers 413: at once if the announced length is too large, or when too much has arrived.
 
-    def __init__(self, app: ASGIApp, *, most: int = MAX_BODY_BYTES) -> None:
+    It answers 503 if the bodies of all requests in progress are too large together.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: int = MAX_BODY_BYTES, held: HeldBodies = HELD_BODIES) -> None:
         self._app = app
         self._most = most
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -25,17 +32,23 @@ class BodyLimit:
             return
         if _announced(scope) > self._most:
             raise _too_large(self._most)
-        received = 0
+        key = key_of(scope)
+        received, tenant = 0, "" if key is None else key.tenant
 
         async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            received += size
+            self._held.take(tenant, size)
             if received > self._most:
                 raise _too_large(self._most)
             return message
 
-        await self._app(scope, receive_counted, send)
+        try:
+            await self._app(scope, receive_counted, send)
+        finally:
+            self._held.give(tenant, received)
 
 
 def _announced(scope: Scope) -> int:

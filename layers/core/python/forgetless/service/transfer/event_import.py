@@ -16,7 +16,7 @@ from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.memory import MEMORY_ID, Event, EventKind, Memory, Message
 from forgetless.domain.times import later
-from forgetless.domain.usage import UsageKind
+from forgetless.domain.usage import UsageKind, Use, day_of
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -132,7 +132,7 @@ class EventImport:
         if payer is not None and histories:
             payer.meter.check(payer.key, None)
         before = report.memories
-        self._append(tenant, list(histories.values()), report)
+        self._append(tenant, list(histories.values()), report, payer)
         if payer is not None:
             payer.meter.note_stored(payer.key, report.memories - before)
 
@@ -204,13 +204,13 @@ class EventImport:
     def _foreign(self, tenant: str, record: Mapping[str, Any]) -> list[Event]:
         return foreign_events(tenant, record, now=self._clock.now(), most_chars=self._limits.message_chars)
 
-    def _append(self, tenant: str, histories: list[list[Event]], report: ImportReport) -> None:
+    def _append(self, tenant: str, histories: list[list[Event]], report: ImportReport, payer: Payer | None) -> None:
         """Append the events that are missing. A history that contradicts the one in the ledger is refused."""
         if not histories:
             return
         number = self._ledger.erasure_state(tenant).last
         held = self._ledger.read(tenant, [history[0].memory.id for history in histories])
-        fresh: list[Event] = []
+        fresh: list[list[Event]] = []
         for events in histories:
             id_, first = events[0].memory.id, events[0].memory.version
             if id_ == report.refused_memory:
@@ -222,7 +222,7 @@ class EventImport:
             if reason is None and any(one.memory.history_bytes > self._limits.history_bytes for one in following):
                 reason = _TOO_LONG
             if reason is None:
-                fresh += following
+                fresh += [following] if following else []
                 gone = [_is_erased(here, event) for event in history]
                 report.left_out += sum(gone)
                 report.events += len(history) - sum(gone)
@@ -234,8 +234,35 @@ class EventImport:
         if histories[-1][0].memory.id != report.refused_memory:
             report.refused_memory = ""
         if fresh:
-            self._ledger.append(fresh, unique=False)
-            report.add([event.memory for event in fresh if event.kind is EventKind.ADD])
+            self._store(fresh, payer)
+            report.add([event.memory for events in fresh for event in events if event.kind is EventKind.ADD])
+
+    def _store(self, fresh: Sequence[Sequence[Event]], payer: Payer | None) -> None:
+        """Append events, in order for each memory. With a payer, each superseded memory counts as an add.
+
+        It was one where it comes from. `stored_memories` counts what is live, so that it would bound nothing here.
+        """
+        free = [events for events in fresh if payer is None or not _is_superseded(events)]
+        if free:
+            self._ledger.append([event for events in free for event in events], unique=False)
+        if payer is not None:
+            for events in filter(_is_superseded, fresh):
+                self._store_paid(events, payer)
+
+    def _store_paid(self, events: Sequence[Event], payer: Payer) -> None:
+        taken = payer.meter.take(payer.key, UsageKind.ADDS)
+        done = False
+        try:
+            one = Use(payer.key.tenant, payer.key.id, day_of(taken.at), {UsageKind.ADDS: 1})
+            self._ledger.append(events, unique=False, used=[one])
+            done = True
+        finally:
+            payer.meter.settle(taken, done=done)
+
+
+def _is_superseded(events: Sequence[Event]) -> bool:
+    memory = events[-1].memory
+    return not memory.deleted and not memory.live
 
 
 def _as_own(job: Job, messages: Sequence[Message], now: str) -> Job:
