@@ -34,7 +34,7 @@ def versions(rows: Any, *, text: str = "tea", **fields: Any) -> list[tuple[str, 
     assert [one.memory.version for one in events] == list(range(1, len(events) + 1))
     assert {one.memory.created_at for one in events} == {events[0].memory.created_at}
     for event in events:
-        check_imported(event.memory)
+        check_imported(event.memory, most_chars=200_000)
         assert dict(event.memory.metadata) == {"a": 1}
         assert (event.kind is EventKind.ADD) == (event.memory.version == 1)
     return [(event.kind.value, event.memory.text, event.memory.updated_at) for event in events]

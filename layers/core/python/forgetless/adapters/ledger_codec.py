@@ -12,6 +12,7 @@ from forgetless.domain.digests import keyed_digest
 from forgetless.domain.erasures import Erasure, ErasureMarker, MarkedTarget, Target, marked
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.known_names import KnownName
+from forgetless.domain.loaded_bytes import count_loaded
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.memory_fields import STORED, Kind
 from forgetless.domain.scope import Scope
@@ -74,6 +75,7 @@ def dump(value: Any) -> bytes:
 
 def load(body: bytes) -> Any:
     """The value of `dump`."""
+    count_loaded(body)
     return json.loads(body) if body.startswith(_STANDARD) else orjson.loads(body)
 
 

@@ -57,6 +57,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.LlmUnavailableError: 503,
     errors.DeadlineError: 504,
     errors.OutOfTimeError: 503,
+    errors.BusyError: 503,
     errors.ProviderError: 502,
     errors.ProviderAuthError: 502,
     errors.ProviderRequestError: 502,

@@ -21,6 +21,7 @@ from forgetless.api.caller import Caller
 from forgetless.api.fair_turns import FairTurns
 from forgetless.api.size_limits import check_arguments
 from forgetless.domain.keys import Role
+from forgetless.domain.loaded_bytes import loading
 from forgetless.domain.usage import UsageKind
 from forgetless.ports.trace import current_trace
 
@@ -110,11 +111,16 @@ def pool(threads: int) -> Runner:
         tenant = "" if trace is None else trace.tenant
         await turns.take(tenant)
         try:
-            return await anyio.to_thread.run_sync(call, limiter=limiter)
+            return await anyio.to_thread.run_sync(functools.partial(_loading, call), limiter=limiter)
         finally:
             turns.give(tenant)
 
     return run_in_thread
+
+
+def _loading(call: Callable[[], T]) -> T:
+    with loading():
+        return call()
 
 
 def endpoint_on(run: Runner, endpoint: Callable[..., Response]) -> Callable[..., Awaitable[Response]]:

@@ -31,6 +31,7 @@ ForgetlessError
     ├── LlmUnavailableError        the LLM answered 429 or 5xx, or there is no connection
     ├── DeadlineError              the add took too long; its job continues in the queue (504)
     ├── OutOfTimeError             the add took too long, and nothing was stored
+    ├── BusyError                  this process is busy with what takes much memory
     └── ProviderError              the embedder's or LLM's answer would be the same again (502)
         ├── ProviderAuthError      it answered 401 or 403: check the key
         ├── ProviderRequestError   it refused the request: any other 4xx
@@ -46,6 +47,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "AuthenticationError",
+    "BusyError",
     "ConflictError",
     "CostlyFilterError",
     "DeadlineError",
@@ -329,6 +331,15 @@ class DeadlineError(DependencyError):
     def __init__(self, message: str, *, event_id: str, retry_after: int = 5) -> None:
         super().__init__(message, retry_after=retry_after)
         self.event_id = event_id
+
+
+class BusyError(DependencyError):
+    """This process does one thing at a time that takes much memory, and others came first."""
+
+    code = "busy"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after=5)
 
 
 class OutOfTimeError(DependencyError):

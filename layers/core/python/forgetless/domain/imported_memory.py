@@ -11,9 +11,10 @@ from typing import Any
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.identifiers import named_identifier
 from forgetless.domain.jobs import RETRIED, Job, JobState
-from forgetless.domain.limits import INT64, MAX_MEMORY_ID_BYTES
+from forgetless.domain.limits import INT64, MAX_IMPORTED_BYTES, MAX_IMPORTED_VALUES, MAX_MEMORY_ID_BYTES
 from forgetless.domain.memory import MEMORY_ID, Memory, Message, MessageRef
 from forgetless.domain.memory_fields import GIVEN, STORED, Kind
+from forgetless.domain.metadata import count_values, metadata_bytes
 from forgetless.domain.times import timestamp
 
 __all__ = ["check_imported", "check_imported_job"]
@@ -26,8 +27,11 @@ _DIGEST = "sha256:"
 _MAX_DEPTH = 100
 
 
-def check_imported(memory: Memory) -> None:
-    """Raise InvalidRequestError, which names the field, if the memory could never be stored or indexed."""
+def check_imported(memory: Memory, *, most_chars: int) -> None:
+    """Raise InvalidRequestError, which names the field, if the memory could never be stored or indexed.
+
+    Its text has at most `most_chars` characters.
+    """
     for field in STORED:
         value = getattr(memory, field.name)
         check, expected = _CHECKS[field.kind]
@@ -37,6 +41,15 @@ def check_imported(memory: Memory) -> None:
             continue
         if not check(value):
             raise InvalidRequestError(f"memory.{field.name}: expected {expected}")
+    if len(memory.text) > most_chars:
+        raise InvalidRequestError(
+            f"memory.text: it has {len(memory.text):,} characters; FORGETLESS_MAX_MESSAGE_CHARS allows {most_chars:,}"
+        )
+    if count_values(memory.metadata) > MAX_IMPORTED_VALUES or metadata_bytes(memory.metadata) > MAX_IMPORTED_BYTES:
+        raise InvalidRequestError(
+            f"memory.metadata: expected at most {MAX_IMPORTED_BYTES:,} bytes of JSON, and {MAX_IMPORTED_VALUES:,} keys "
+            "and list entries"
+        )
     if memory.version < 1:
         raise InvalidRequestError("memory.version: expected 1 or more")
     unusable = _NO_ID.search(memory.id) or memory.id.startswith(_DIGEST) or not memory.id

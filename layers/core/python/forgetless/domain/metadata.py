@@ -7,31 +7,52 @@ from collections.abc import Mapping
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.limits import MAX_METADATA_BYTES
+from forgetless.domain.limits import MAX_METADATA_BYTES, MAX_METADATA_VALUES
 
-__all__ = ["check_metadata_size", "merged_metadata", "metadata_bytes"]
+__all__ = ["check_metadata_size", "count_values", "merged_metadata", "metadata_bytes"]
 
 
 def check_metadata_size(metadata: Mapping[str, Any]) -> None:
     """Raise InvalidRequestError if the metadata is larger than a memory may have."""
     if metadata_bytes(metadata) > MAX_METADATA_BYTES:
         raise InvalidRequestError(f"metadata must not be larger than {MAX_METADATA_BYTES} bytes of JSON.")
+    if count_values(metadata) > MAX_METADATA_VALUES:
+        raise InvalidRequestError(
+            f"metadata must not have more than {MAX_METADATA_VALUES:,} keys and list entries together."
+        )
 
 
 def merged_metadata(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata after an update; raises InvalidRequestError if it would grow beyond the limit.
+    """The metadata after an update; raises InvalidRequestError if it would grow beyond a limit.
 
     Each version stores all of it, so without the limit a few updates of allowed size could fill the ledger. Metadata
     that an import or an earlier version made larger may still be changed, if it does not grow.
     """
     merged = {**before, **given}
-    size = metadata_bytes(merged)
-    if size > MAX_METADATA_BYTES and size > metadata_bytes(before):
-        raise InvalidRequestError(
-            f"metadata: merged with what the memory has, it would have {size} bytes of JSON; at most "
-            f"{MAX_METADATA_BYTES} are allowed. Set keys that are no longer needed to null."
-        )
+    _check_growth(metadata_bytes(merged), metadata_bytes(before), MAX_METADATA_BYTES, "bytes of JSON")
+    _check_growth(count_values(merged), count_values(before), MAX_METADATA_VALUES, "keys and list entries")
     return merged
+
+
+def _check_growth(size: int, before: int, most: int, what: str) -> None:
+    if size > most and size > before:
+        raise InvalidRequestError(
+            f"metadata: merged with what the memory has, it would have {size} {what}; at most {most} are allowed. Set "
+            "keys that are no longer needed to null."
+        )
+
+
+def count_values(metadata: Mapping[str, Any]) -> int:
+    """How many keys and list entries it has, at all levels: each takes a process more memory than its JSON."""
+    found = 0
+    waiting: list[Mapping[str, Any] | list[Any]] = [metadata]
+    while waiting:
+        one = waiting.pop()
+        found += len(one)
+        waiting += [
+            value for value in (one.values() if isinstance(one, Mapping) else one) if isinstance(value, list | Mapping)
+        ]
+    return found
 
 
 def metadata_bytes(metadata: Mapping[str, Any]) -> int:

@@ -20,6 +20,7 @@ from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
+from forgetless.domain.loaded_bytes import await_turn, portions
 from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
@@ -110,6 +111,12 @@ class HidingLedger:
         )
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
+        found: dict[str, Memory] = {}
+        for few in portions(ids):
+            found |= self._read(tenant, few)
+        return found
+
+    def _read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         with self._ledger.erasures_beside(tenant) as beside:
             found = self._ledger.read(tenant, ids)
         markers = self._judging(tenant, found, beside)
@@ -126,6 +133,12 @@ class HidingLedger:
         return [] if markers is not None and events and markers.cover(events[-1].memory) else events
 
     def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
+        found: dict[VersionKey, Memory] = {}
+        for few in portions(list(keys)):
+            found |= self._versions(tenant, few)
+        return found
+
+    def _versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
         with self._ledger.erasures_beside(tenant) as beside:
             found = self._ledger.versions(tenant, keys)
         markers = self._judging(tenant, found, beside)
@@ -140,6 +153,7 @@ class HidingLedger:
         while True:
             with self._ledger.erasures_beside(tenant) as beside:
                 page = self._ledger.list_memories(tenant, ids, limit=size, cursor=cursor, superseded=superseded)
+            await_turn()
             markers = self._judging(tenant, page.items, beside)
             if markers is None:
                 return page

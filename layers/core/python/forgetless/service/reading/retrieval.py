@@ -19,6 +19,7 @@ from typing import Protocol
 from forgetless.domain.errors import EmbedderTextError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.limits import MOST_INDEX_RESULTS
+from forgetless.domain.loaded_bytes import has_read_enough
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.names import NO_NAMES
@@ -59,7 +60,7 @@ WIDENING = 4
 #: A search looks no wider after so many candidates that the ledger no longer has. There are so many only while a large
 #: erasure removes its rows: a search that reaches into the erased scope may then show fewer results.
 MOST_GONE = 2000
-#: How many candidates beyond those still needed are read from the ledger at once, and how many more after refusals.
+#: How many candidates beyond those still needed are read from the ledger at once, and how many at most.
 _READ_MARGIN = 8
 _READ_AT_MOST = 500
 
@@ -228,7 +229,7 @@ class Retrieval:
                     CANDIDATES_REFUSED.count(refused)
                 missed = refused > 0 or look.unseen >= request.threshold
                 wider = missed and gone < MOST_GONE and look.full and limit < MOST_INDEX_RESULTS
-                if len(found) == request.top_k or not wider:
+                if len(found) == request.top_k or not wider or has_read_enough():
                     return found
                 SEARCHES_WIDENED.count()
                 limit = min(limit * WIDENING, MOST_INDEX_RESULTS)
@@ -302,9 +303,9 @@ def _confirmed(asked: _Asked, rows: Candidates) -> tuple[list[ScoredMemory], int
     # Another version of a memory may have been found as well.
     shown: set[str] = set()
     refused = gone = place = 0
-    while place < len(candidates) and len(found) < request.top_k:
+    while place < len(candidates) and len(found) < request.top_k and not has_read_enough():
         # Where many are refused, many more will be: the reads grow, so that their number does not.
-        size = max(request.top_k - len(found) + _READ_MARGIN, min(refused, _READ_AT_MOST))
+        size = min(max(request.top_k - len(found) + _READ_MARGIN, refused), _READ_AT_MOST)
         portion = [one for one in candidates[place : place + size] if one.memory_id not in shown]
         place += size
         for candidate, memory in zip(portion, asked.confirm(portion) if portion else (), strict=True):

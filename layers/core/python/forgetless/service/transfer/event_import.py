@@ -155,7 +155,7 @@ class EventImport:
         reads: Sequence[_Read] = [read_record(tenant, record)] if ours else self._foreign(tenant, record)
         for one in reads:
             if isinstance(one, Event):
-                check_imported(one.memory)
+                check_imported(one.memory, most_chars=self._limits.message_chars)
             else:
                 check_imported_job(*one, prompt_chars=self._limits.prompt_chars)
         return reads

@@ -1,0 +1,89 @@
+"""How much stored JSON a request has read: those that read much do so one at a time, so that their memory has a bound.
+
+A memory may have 200,000 characters and a search 1,000 results, and what is read takes several times as much room as
+its JSON. Where a process serves one request at a time, nothing is counted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeVar
+
+from forgetless.domain.errors import BusyError
+
+__all__ = ["await_turn", "count_loaded", "has_read_enough", "loading", "portions"]
+
+T = TypeVar("T")
+
+#: So many bytes every request may read; for more it needs the turn.
+_LIGHT = 4 * 1024 * 1024
+#: A search that has read so many bytes looks no further: an answer has less than 6 MB.
+_ENOUGH = 64 * 1024 * 1024
+#: How much is read before the bytes are looked at for the first time; while they are few, each
+#: further portion is twice as large.
+_AT_ONCE = 24
+#: About what a value takes beside its JSON: an empty list has two characters, and 56 bytes.
+_VALUE_BYTES = 64
+#: How long a request waits for the turn.
+_PATIENCE_S = 10.0
+
+_turn = threading.Semaphore(1)
+
+
+@dataclass(slots=True)
+class _Loaded:
+    size: int = 0
+    has_turn: bool = False
+
+
+_loaded: ContextVar[_Loaded | None] = ContextVar("loaded_bytes", default=None)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """While the context is open, what this thread reads is counted for one request, and it may get the turn."""
+    mine = _Loaded()
+    token = _loaded.set(mine)
+    try:
+        yield
+    finally:
+        _loaded.reset(token)
+        if mine.has_turn:
+            _turn.release()
+
+
+def count_loaded(body: bytes) -> None:
+    """Count JSON that is read. It waits for nothing, because a ledger calls it within transactions."""
+    if (mine := _loaded.get()) is not None:
+        mine.size += len(body) + _VALUE_BYTES * body.count(b",")
+
+
+def await_turn() -> None:
+    """Wait for the turn if this request has read much; it has the turn until it ends. Raises BusyError."""
+    mine = _loaded.get()
+    if mine is None or mine.has_turn or mine.size <= _LIGHT:
+        return
+    if not _turn.acquire(timeout=_PATIENCE_S):
+        raise BusyError("other requests read very large memories at this moment; try again, or ask for fewer at once")
+    mine.has_turn = True
+
+
+def has_read_enough() -> bool:
+    """Whether this request has read more than any answer can hold."""
+    mine = _loaded.get()
+    return mine is not None and mine.size > _ENOUGH
+
+
+def portions(wanted: Sequence[T]) -> Iterator[Sequence[T]]:
+    """What is wanted in the portions in which a request may read it; all at once where nothing is counted."""
+    mine = _loaded.get()
+    place, size = 0, _AT_ONCE if mine is not None else len(wanted)
+    while place < len(wanted):
+        yield wanted[place : place + size]
+        await_turn()
+        place += size
+        size *= 1 if mine is not None and mine.has_turn else 2

@@ -1,0 +1,42 @@
+"""Requests that read much of large memories: metadata has a bound of values, and a search stops in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from forgetless.domain import loaded_bytes
+from forgetless.domain.limits import MAX_METADATA_VALUES
+from tests.unit.api.client import Api
+from tests.unit.api.conftest import NewApi
+
+_SAID: dict[str, Any] = {"messages": [{"role": "user", "content": "I like tea"}], "user_id": "alice", "infer": False}
+_MANY: dict[str, Any] = {"a": [[]] * MAX_METADATA_VALUES}
+
+
+@pytest.mark.parametrize("path", ["/memories", "/v1/memories/", "/v3/memories/add/"])
+def test_metadata_has_a_bounded_number_of_values(api: Api, path: str) -> None:
+    refused = api.post(path, {**_SAID, "metadata": _MANY})
+    assert refused.status_code == 400
+    assert "1,000 keys and list entries" in refused.text
+    assert api.post(path, {**_SAID, "metadata": {"a": [[]] * (MAX_METADATA_VALUES - 1)}}).status_code == 200
+
+
+def test_updates_may_not_add_up_to_more_values(api: Api) -> None:
+    [memory] = api.say("tea")
+    half = [[]] * (MAX_METADATA_VALUES // 2)
+    assert api.put(f"/v1/memories/{memory}/", {"metadata": {"a": half}}).status_code == 200
+    refused = api.put(f"/v1/memories/{memory}/", {"metadata": {"b": half}})
+    assert (refused.status_code, "1002 keys and list entries" in refused.text) == (400, True)
+    assert api.put(f"/v1/memories/{memory}/", {"metadata": {"a": None, "b": half}}).status_code == 200
+
+
+def test_a_search_that_has_read_enough_looks_no_further(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = new_api(inline=False)
+    api.say(*(f"tea {number} {'x' * 1000}" for number in range(100)))
+    query = {"query": "tea", "filters": {"user_id": "alice"}, "top_k": 100, "threshold": 0}
+    assert len(api.post("/search", query).json()["results"]) == 100
+    monkeypatch.setattr("forgetless.service.reading.retrieval._READ_AT_MOST", 20)
+    monkeypatch.setattr(loaded_bytes, "_ENOUGH", 30_000)
+    assert len(api.post("/search", query).json()["results"]) in range(20, 61)
