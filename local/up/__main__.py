@@ -66,7 +66,8 @@ def _run(options: argparse.Namespace) -> str | int:
         case "backup":
             said = commands.backup(settings, os.environ, options.file, overwrite=options.overwrite)
         case "restore":
-            more = [f"--{name}" for name in ("replace", "include-erased") if getattr(options, name.replace("-", "_"))]
+            names = ("replace", "include-erased", "keys-of-copy")
+            more = [f"--{name}" for name in names if getattr(options, name.replace("-", "_"))]
             said = commands.restore(settings, os.environ, options.file, more)
         case "tidy":
             said = commands.tidy(settings, os.environ, anyway=options.anyway)
@@ -120,6 +121,9 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
             command.add_argument("file", help="a file that backup wrote")
             command.add_argument("--replace", action="store_true", help="replace a ledger that has memories")
             command.add_argument("--include-erased", action="store_true", help="keep what was erased after the copy")
+            command.add_argument(
+                "--keys-of-copy", action="store_true", help="keep keys that were revoked after the copy"
+            )
         case "reset-data":
             command.add_argument("--yes", action="store_true", help="do not ask")
 

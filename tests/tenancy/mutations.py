@@ -11,6 +11,7 @@ from tests.tenancy.mutation import Mutation
 from tests.tenancy.oauth_mutations import OAUTH
 from tests.tenancy.protections import PROTECTIONS
 from tests.tenancy.quota_mutations import QUOTAS
+from tests.tenancy.restore_mutations import RESTORES
 from tests.tenancy.tenant_mutations import TENANTS
 
 __all__ = ["MUTATIONS", "QUICK"]
@@ -566,6 +567,7 @@ MUTATIONS = (
     *OAUTH,
     *ERASURES,
     *TENANTS,
+    *RESTORES,
 )
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.

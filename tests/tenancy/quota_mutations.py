@@ -11,6 +11,7 @@ __all__ = ["QUOTAS"]
 
 _QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing/test_change.py"
 _LONG = ("tests/unit/service/test_long_histories.py",)
+_BILLED = ("tests/unit/adapters/test_llm_tokens.py",)
 
 
 def _update(route: str, file: str, after: str, *, levels: int = 1) -> Mutation:
@@ -148,6 +149,34 @@ _TOKENS = (
         'key_id = retried.get("key") or self.request.get("source_key") or ""',
         'key_id = self.request.get("source_key") or ""',
         (_QUOTAS, "-k", "retry"),
+    ),
+    Mutation(
+        "quotas: a call of the LLM that is given up or lost is free",
+        "adapters/http_client.py",
+        "if reply is not None or body.sent:",
+        "if reply is not None:",
+        _BILLED,
+    ),
+    Mutation(
+        "quotas: a call of the LLM that no server was sent counts",
+        "adapters/http_client.py",
+        "if reply is not None or body.sent:",
+        "if True:",
+        _BILLED,
+    ),
+    Mutation(
+        "quotas: a call of the LLM whose answer says nothing is free",
+        "adapters/llm_tokens.py",
+        "if not tokens and _may_be_read(reply):",
+        "if False:",
+        _BILLED,
+    ),
+    Mutation(
+        "quotas: a refusal of the LLM's server counts as read",
+        "adapters/llm_tokens.py",
+        "if not tokens and _may_be_read(reply):",
+        "if not tokens:",
+        _BILLED,
     ),
 )
 

@@ -91,6 +91,7 @@ def test_a_copy_goes_into_the_state_folder_or_where_it_is_told_and_comes_back(
         ledger.append(add(a_memory("b")))
     assert main(["restore", *state, "--replace", str(copy)]) == 0
     assert held(filled) == 1
+    assert main(["restore", *state, "--replace", "--keys-of-copy", str(copy)]) == 0
     assert main(["reset-data", "--yes", *state]) == 0
     assert f"so are backups, in {filled.backups}" in capfd.readouterr().out
     assert main(["restore", *state, str(tmp_path / "elsewhere.db")]) == 0

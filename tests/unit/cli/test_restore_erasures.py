@@ -189,6 +189,7 @@ def test_a_table_that_dynamodb_restored_is_erased_again(
     assert house.run("migrate", "--create")[0] == OK
     house.say("rockets of ana", user="ana")
     house.say("trams of bob", user="bob")
+    assert house.run("keys", "create", "--tenant", "acme")[0] == OK
     admin = dynamo_server.admin
     items = admin.scan(TableName="living-ledger")["Items"]
     erase_user("ana")
@@ -203,6 +204,8 @@ def test_a_table_that_dynamodb_restored_is_erased_again(
     code, out, _ = house.run("restore")
     assert code == OK
     assert "1 users, agents, apps or runs by 1 erasures" in out
+    assert "warning: 1 key of the copy hold again (nothing tells which were revoked since): " in out
+    assert "  forgetless keys list --tenant acme    # 1 key\n" in out
     assert shown() == {"trams of bob"}
     assert house.start() == "reindex"
     with closing(DynamoErasureLog("erasures-of-both", endpoint_url=dynamo_server.url)) as log:

@@ -9,6 +9,7 @@ from forgetless.domain.erasure_log import (
     LoggedRestore,
     LogLine,
     Moment,
+    are_related,
     dump_header,
     dump_line,
     erased_since,
@@ -89,3 +90,27 @@ def test_what_is_no_header_is_refused(text: str) -> None:
 def test_a_header_says_whether_it_is_about_one_tenant() -> None:
     assert load_header(dump_header(KEY)) == (KEY, False)
     assert load_header(dump_header(KEY, tenant=True)) == (KEY, True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "related"),
+    [
+        ("first", "first", True),
+        ("second", "first", True),
+        ("second", "branch", True),
+        ("second", "stranger", False),
+        ("of-old", "of-old", True),
+        ("of-old", "of-old-too", False),
+        ("", "", False),
+        ("", "of-old", False),
+    ],
+)
+def test_ledgers_are_related_if_restores_lead_to_one(one: str, other: str, *, related: bool) -> None:
+    restores = [
+        LoggedRestore("second", "first"),
+        LoggedRestore("branch", "first"),
+        # Two ledgers that an earlier version made, whose names are empty.
+        LoggedRestore("of-old", ""),
+        LoggedRestore("of-old-too", ""),
+    ]
+    assert are_related(restores, one, other) is are_related(restores, other, one) is related

@@ -15,7 +15,9 @@ from forgetless.domain.errors import DeadlineError, LlmContextError, LlmReplyErr
 from forgetless.domain.jobs import LLM_CALLS, JobState
 from forgetless.domain.limits import JOB_S
 from forgetless.domain.llm_context import LEAST_CONTEXT
+from forgetless.domain.usage import UsageKind
 from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_usage import note_tokens
 from forgetless.service.jobs.ingest import JobHeldError
 from tests.fakes.mortal_ledger import KilledError, MortalLedger
 from tests.unit.service.world import ALICE, World, make_world
@@ -102,6 +104,7 @@ def test_an_llm_that_reads_too_slowly_is_asked_about_less_in_the_next_run(world:
     texts = [f"Fact {number}.{FILL}" for number in range(100)]
 
     def read_slowly(data: dict[str, Any]) -> None:
+        note_tokens(100)
         if len(data["new_messages"]) > 30:
             world.clock.advance(JOB_S)
             raise TimeoutError
@@ -114,6 +117,9 @@ def test_an_llm_that_reads_too_slowly_is_asked_about_less_in_the_next_run(world:
     assert (job.state, len(job.results), len(reader.asked)) == (JobState.SUCCEEDED, 100, 5)
     assert world.llm is not None
     assert len(world.llm.calls) == 2 + 5
+    day = world.clock.now()[:7]
+    used = world.ledger.usage_of("default", "", first=f"{day}-01", last=f"{day}-31")
+    assert sum(row.counts[UsageKind.LLM_TOKENS] for row in used) == 700, "each call once, also those given up"
 
 
 def test_an_llm_that_hangs_fails_the_add_in_the_end(world: World, reader: Reader) -> None:

@@ -12,7 +12,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -132,17 +132,19 @@ class JsonClient:
         deadline_s: float,
         retries: int | None = None,
         final: Callable[[Reply], bool] = lambda _reply: False,
+        ended: Callable[[Reply | None], None] = lambda _reply: None,
     ) -> Reply:
         """The last reply within `deadline_s` seconds, retries included. A reply may have status 4xx or 5xx.
 
-        `retries` overrides the client's own number, and a reply that is `final` is not retried. Raises ConnectionError
-        when the last attempt got no reply, and TimeoutError at the deadline.
+        `retries` overrides the client's own number, and a reply that is `final` is not retried. `ended` is told of each
+        attempt that the server may have worked on, once: its reply, or None if it was sent whole and got none. Raises
+        ConnectionError when the last attempt got no reply, and TimeoutError at the deadline.
         """
         end = self.clock.monotonic() + deadline_s
         content = _to_json(body)
         last = self.retries if retries is None else retries
         for attempt in range(last + 1):
-            outcome = self._attempt(path, content, end)
+            outcome = self._attempt(path, content, end, ended)
             if isinstance(outcome, Reply) and (not outcome.retryable or final(outcome)):
                 return outcome
             asked_s = (outcome.retry_after or 0) if isinstance(outcome, Reply) else 0
@@ -163,13 +165,22 @@ class JsonClient:
         """Close the connections to this host."""
         close_pool(self._base.origin)
 
-    def _attempt(self, path: str, content: bytes, end: float) -> Reply | ConnectionError:
+    def _attempt(
+        self, path: str, content: bytes, end: float, ended: Callable[[Reply | None], None]
+    ) -> Reply | ConnectionError:
+        body = _Body(content)
+        reply: Reply | None = None
         try:
-            return self._once(path, content, end - self.clock.monotonic())
+            reply = self._once(path, body, end - self.clock.monotonic())
         except ConnectionError as error:
             return error
+        else:
+            return reply
+        finally:
+            if reply is not None or body.sent:
+                ended(reply)
 
-    def _once(self, path: str, content: bytes, left_s: float) -> Reply:
+    def _once(self, path: str, body: _Body, left_s: float) -> Reply:
         if left_s <= 0:
             raise self._late()
         timeouts = {"connect": min(left_s, CONNECT_TIMEOUT_S), "read": left_s, "write": left_s, "pool": left_s}
@@ -179,8 +190,8 @@ class JsonClient:
                 pool_of(self._base.origin).stream(
                     "POST",
                     self._target(path),
-                    headers=self._headers(path, content),
-                    content=content,
+                    headers=self._headers(path, body.content),
+                    content=iter(body),
                     extensions={"timeout": timeouts},
                 ) as response,
             ):
@@ -220,7 +231,7 @@ class JsonClient:
         if (trace := current_trace()) is not None:
             headers["traceparent"] = trace.traceparent
         # Replies are small, so compression would cost more than it saves.
-        return [*headers.items(), ("accept-encoding", "identity")]
+        return [*headers.items(), ("accept-encoding", "identity"), ("content-length", str(len(content)))]
 
     def _key(self) -> dict[str, str]:
         if self._base.credentials:
@@ -228,6 +239,18 @@ class JsonClient:
         if not (api_key := shown(self.api_key)):
             return {}
         return {self.key_header: f"Bearer {api_key}" if self.key_header == "authorization" else api_key}
+
+
+class _Body:
+    """The body of one attempt, which knows whether it was sent: who asks for more has written what was there."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.sent = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.content
+        self.sent = True
 
 
 class _Base(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.llm_refusals import read_refusal
 from forgetless.adapters.llm_request import RequestForm
+from forgetless.adapters.llm_tokens import THOUGHTS, content_of, count_tokens
 from forgetless.adapters.provider_urls import provider_url
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.errors import (
@@ -22,8 +23,6 @@ from forgetless.domain.errors import (
 )
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage, Completion
-from forgetless.ports.metrics import LLM_TOKENS
-from forgetless.ports.request_usage import note_tokens
 
 if TYPE_CHECKING:
     from forgetless.adapters.http_client import Reply
@@ -32,10 +31,6 @@ __all__ = ["HttpLlm"]
 
 _log = logging.getLogger(__name__)
 
-#: More tokens than any model reads and writes in one call: a larger figure of a server is wrong.
-_MOST_TOKENS = 100_000_000
-#: About how many characters a token has.
-_CHARS_OF_TOKEN = 4
 #: The ends of a reply in the words of other servers.
 _FINISHES = {
     "end_turn": "stop",
@@ -49,8 +44,6 @@ _FINISHES = {
     "prohibited_content": "content_filter",
     "safety": "content_filter",
 }
-#: Where servers put the thoughts that they tell apart.
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 
 class HttpLlm:
@@ -103,7 +96,7 @@ class HttpLlm:
                 raise self._refused(reply, body)
             lasting = after if form.remembered(refusal) and lasting is form else lasting
             form = after
-        completion = self._completion(reply, body)
+        completion = self._completion(reply)
         # Remembered only after a success, because the refusals may have had another reason.
         if lasting is not self._form:
             _log.warning(
@@ -117,31 +110,31 @@ class HttpLlm:
         self._http.close()
 
     def _post(self, body: Mapping[str, Any], end: float) -> Reply:
+        def ended(reply: Reply | None) -> None:
+            count_tokens(body, None if reply is None else _with_status(reply))
+
         try:
-            reply = self._http.post("/chat/completions", body, deadline_s=end - self._clock.monotonic())
+            reply = self._http.post("/chat/completions", body, deadline_s=end - self._clock.monotonic(), ended=ended)
         except ConnectionError as error:
             raise LlmUnavailableError(str(error)) from error
         return _with_status(reply)
 
-    def _completion(self, reply: Reply, asked: Mapping[str, Any]) -> Completion:
+    def _completion(self, reply: Reply) -> Completion:
         where = "the LLM"
         try:
             body = reply.json()
             choice = body["choices"][0]
             message = choice["message"]
-            content = message.get("content")
+            content = content_of(message)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise LlmReplyError(
                 f"{where} sent a reply without choices: check OPENAI_BASE_URL", misconfigured=True
             ) from error
-        if isinstance(content, list):
-            content = "".join(part["text"] for part in content if _is_text_part(part))
-        _count_tokens(body.get("usage"), asked, content)
         finish = str(choice.get("finish_reason") or "").lower()
         finish = _FINISHES.get(finish, finish)
         if isinstance(content, str) and content.strip():
             return Completion(content, finish)
-        thoughts = next((given for key in _THOUGHTS if (given := message.get(key)) and isinstance(given, str)), "")
+        thoughts = next((given for key in THOUGHTS if (given := message.get(key)) and isinstance(given, str)), "")
         if message.get("refusal"):
             raise LlmReplyError(f"{where} refused to answer")
         if content is None and not thoughts and finish not in {"length", "content_filter"}:
@@ -183,23 +176,3 @@ def _with_status(reply: Reply) -> Reply:
     except (ValueError, LookupError, TypeError, AttributeError):
         return reply
     return replace(reply, status=status) if isinstance(status, int) and 400 <= status <= 599 else reply
-
-
-def _count_tokens(usage: object, asked: Mapping[str, Any], content: object) -> None:
-    """Count the tokens that the server says it has used; for quotas a guess from the characters if it says nothing."""
-    given = usage if isinstance(usage, dict) else {}
-    counted = 0
-    for kind in LLM_TOKENS.labels["kind"]:
-        tokens = given.get(f"{kind}_tokens")
-        if isinstance(tokens, int) and tokens > 0:
-            tokens = min(tokens, _MOST_TOKENS)
-            LLM_TOKENS.count(tokens, kind=kind)
-            counted += tokens
-    chars = sum(len(message["content"]) for message in asked["messages"])
-    chars += len(content) if isinstance(content, str) else 0
-    note_tokens(counted or chars // _CHARS_OF_TOKEN + 1)
-
-
-def _is_text_part(part: object) -> bool:
-    """Whether the part is said, not thought."""
-    return isinstance(part, dict) and isinstance(part.get("text"), str) and part.get("type") not in _THOUGHTS

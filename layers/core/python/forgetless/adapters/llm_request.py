@@ -13,7 +13,7 @@ from forgetless.adapters.llm_refusals import Refusal
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.ports.llm import ChatMessage
 
-__all__ = ["RequestForm", "read_options"]
+__all__ = ["INVALID_OUTPUT", "RequestForm", "read_options"]
 
 #: Ways to ask for JSON, the strictest first.
 _FORMATS = ("json_schema", "json_object", "none")
@@ -46,7 +46,7 @@ _OTHER_CODES = frozenset({
     "not_found_error",
 })  # fmt: skip
 #: A code for one reply that did not become JSON: the next one may.
-_ONCE = "json_validate_failed"
+INVALID_OUTPUT = "json_validate_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class RequestForm:
 
     def remembered(self, refusal: Refusal) -> bool:
         """Whether the server would refuse the same again."""
-        return refusal.code != _ONCE
+        return refusal.code != INVALID_OUTPUT
 
     def changes(self, before: RequestForm) -> dict[str, Any]:
         """What is sent otherwise than before, for the log."""

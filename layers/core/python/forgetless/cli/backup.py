@@ -1,7 +1,7 @@
 """The commands `backup`, `restore` and `checkpoint`: copy the SQLite ledger while it is used, and put a copy back.
 
-`restore` also erases again what was erased after the copy was made. With DynamoDB, that is all that it does: DynamoDB
-itself restores the table.
+`restore` also erases again what was erased after the copy was made, and what was revoked since stays revoked. With
+DynamoDB, it only erases again and says which keys are valid: DynamoDB itself restores the table.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from forgetless.adapters.ledger_sqlite.restore import (
 )
 from forgetless.adapters.ledger_sqlite.restore import tenants_of as tenants_in
 from forgetless.cli.progress import progress
+from forgetless.cli.restored_keys import AS_ASKED, OF_TABLE, keep_access, told_access
 from forgetless.domain.errors import InvalidRequestError, LedgerError
 from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.ledger import Ledger
@@ -63,6 +64,12 @@ def add_backup_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     restore.add_argument(
         "--replace", action="store_true", help="replace a ledger that has memories; it is kept beside the new one"
     )
+    restore.add_argument(
+        "--keys-of-copy",
+        action="store_true",
+        help="let the keys, quotas, webhooks and log-ins of the copy hold, also those that were revoked since; by "
+        "default those of the replaced ledger do, if it can be read",
+    )
     restore.set_defaults(run=_restore)
     checkpoint = commands.add_parser("checkpoint", help="write the ledger's log to its file after the service stops")
     checkpoint.set_defaults(run=_checkpoint)
@@ -96,19 +103,25 @@ def _restore(settings: Settings, options: argparse.Namespace) -> int:
             f"{place} already has a ledger; give --replace (make restore FILE=... ARGS=--replace) to put the copy "
             "in its place; the old ledger is kept beside it"
         )
-    aside = place.with_name(f"{place.name}.before-restore-{_moment()}")
+    aside = _free(place.parent, f"{place.name}.before-restore-{_moment()}")
     with _writing(place), workplace(place) as folder, progress("restore", "pages") as tell:
         refuse_use(place)  # before the work, and again in put_in_place
         staged = folder / place.name
         copy_out(source, staged, tell)
         with closing(build_erasure_log(settings)) as log:
             note_unfinished(log, *unfinished_erasures(place))
+            _migrate(staged)
+            # Before the erasures, which also take the keys of tenants that were deleted.
+            kept = AS_ASKED if options.keys_of_copy else keep_access(place, staged, log)
             erased = _erase_again(staged, log, include_erased=options.include_erased)
         pending = _unlike_any_index(staged)
+        with closing(SqliteLedger(staged)) as ledger:
+            told = told_access(ledger, kept)
         counts = as_one_file(staged)
         replaced = put_in_place(staged, place, aside=aside)
     print(f"{place}: {_told(counts)}; {pending:,} must be indexed")
     _say(erased, options)
+    print(*told, sep="\n")
     if replaced:
         print(f"the old ledger is now in {aside}; delete it when you no longer need it")
     print("the next `make up` rebuilds the index; elsewhere, run forgetless reindex")
@@ -123,15 +136,20 @@ def _restored_table(settings: Settings, options: argparse.Namespace) -> int:
             again = ErasureReplay(ledger=ledger, log=log, clock=SystemClock())
             erased = again.run(tenants_of(ledger), include_erased=options.include_erased, tell=tell)
         _mark_index(ledger)
-    print(f"{settings.ledger_table}: ready")
-    _say(erased, options)
+        print(f"{settings.ledger_table}: ready")
+        _say(erased, options)
+        print(*told_access(ledger, OF_TABLE), sep="\n")
     print("now run forgetless reindex, and then let the functions use the table")
     return OK
 
 
+def _migrate(staged: Path) -> None:
+    with closing(SqliteLedger(staged)) as ledger:
+        ledger.migrate()
+
+
 def _erase_again(staged: Path, log: ErasureLog, *, include_erased: bool) -> ReplayReport:
     with closing(SqliteLedger(staged)) as ledger, progress("erase again", "memories") as tell:
-        ledger.migrate()
         again = ErasureReplay(ledger=ledger, log=log, clock=SystemClock())
         return again.run(tenants_in(staged), include_erased=include_erased, tell=tell)
 
@@ -185,9 +203,13 @@ def _sqlite(settings: Settings) -> Path:
 def _named(given: str) -> Path:
     if not (Path(given).is_dir() or given.endswith(os.sep)):
         return Path(given)
-    begin = f"ledger-{_moment()}"
-    names = (f"{begin}{f'-{number}' if number > 1 else ''}.db" for number in count(1))
-    return next(file for name in names if not os.path.lexists(file := Path(given) / name))
+    return _free(Path(given), f"ledger-{_moment()}", ".db")
+
+
+def _free(folder: Path, begin: str, end: str = "") -> Path:
+    """A name that nothing in the folder has: another copy may have been made in the same second."""
+    names = (f"{begin}{f'-{number}' if number > 1 else ''}{end}" for number in count(1))
+    return next(file for name in names if not os.path.lexists(file := folder / name))
 
 
 def _moment() -> str:

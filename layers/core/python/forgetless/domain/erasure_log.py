@@ -23,6 +23,7 @@ __all__ = [
     "LoggedErasure",
     "LoggedRestore",
     "Moment",
+    "are_related",
     "dump_header",
     "dump_line",
     "erased_since",
@@ -145,6 +146,13 @@ def load_line(text: str) -> LogLine:
         return replace(line, tenant=record.get("tenant", ""), closes=_CLOSES in record)
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a line of a log of erasures: {error!r}") from None
+
+
+def are_related(lines: Iterable[LogLine], one: str, other: str) -> bool:
+    """Whether two incarnations come from one by restores. The empty name, of any old ledger, says nothing."""
+    sources = {line.incarnation: line.source for line in lines if isinstance(line, LoggedRestore)}
+    known = ({name, *_ancestors(sources, name)} - {""} for name in (one, other))
+    return not set.isdisjoint(*known)
 
 
 def _ancestors(sources: Mapping[str, str], incarnation: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection, Iterable
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_sqlite import blobs
@@ -10,7 +11,7 @@ from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import Document, in_turn
 
-__all__ = ["DocumentStore"]
+__all__ = ["DocumentStore", "of_kinds", "put_in_their_place"]
 
 _SELECT = (
     "SELECT tenant, kind, id, texts.body, created_at, version, due_at FROM documents CROSS JOIN texts USING (text_id)"
@@ -67,6 +68,26 @@ class DocumentStore(Store):
         if deleted:
             self._connections.note_erased()
         return deleted
+
+
+def of_kinds(db: sqlite3.Connection, kinds: Collection[str]) -> list[Document]:
+    """The documents of these kinds of all tenants. Raises ValueError if one has lost its body."""
+    query = f"{_SELECT.replace('CROSS', 'LEFT')} WHERE kind = ?"
+    rows = [row for kind in kinds for row in db.execute(query, (kind,))]
+    if any(row[3] is None for row in rows):
+        raise ValueError("a document has lost its body")
+    return [_load(row) for row in rows]
+
+
+def put_in_their_place(db: sqlite3.Connection, kinds: Collection[str], documents: Iterable[Document]) -> None:
+    """Erase all documents of these kinds, and store others as they are, with their versions."""
+    for kind in kinds:
+        held = db.execute("SELECT text_id FROM documents WHERE kind = ?", (kind,)).fetchall()
+        blobs.blank(db, (text_id for (text_id,) in held))
+        db.execute("DELETE FROM documents WHERE kind = ?", (kind,))
+    for one in documents:
+        body = blobs.replace(db, None, dump(one.body))
+        db.execute(_PUT, (*_key(one.tenant, one.kind, one.id), one.created_at, one.version, one.due_at, body))
 
 
 def _key(tenant: str, kind: str, id_: str) -> Key:

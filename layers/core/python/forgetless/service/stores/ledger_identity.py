@@ -11,10 +11,12 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.document_change import change_document
 
-__all__ = ["IndexNote", "LedgerIdentity", "Rebuild", "new_identity", "read_identity", "write_identity"]
+__all__ = ["IDENTITY", "IndexNote", "LedgerIdentity", "Rebuild", "new_identity", "read_identity", "write_identity"]
 
+#: The kind of the document.
+IDENTITY = "ledger"
 #: It belongs to no tenant, so nobody lists, exports or resets it.
-_PLACE = ("", "ledger", "identity")
+_PLACE = ("", IDENTITY, "identity")
 
 
 class Rebuild(StrEnum):
