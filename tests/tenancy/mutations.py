@@ -12,6 +12,7 @@ from tests.tenancy.oauth_mutations import OAUTH
 from tests.tenancy.protections import PROTECTIONS
 from tests.tenancy.quota_mutations import QUOTAS
 from tests.tenancy.restore_mutations import RESTORES
+from tests.tenancy.room_mutations import ROOM
 from tests.tenancy.tenant_mutations import TENANTS
 
 __all__ = ["MUTATIONS", "QUICK"]
@@ -568,6 +569,7 @@ MUTATIONS = (
     *ERASURES,
     *TENANTS,
     *RESTORES,
+    *ROOM,
 )
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.

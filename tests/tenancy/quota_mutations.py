@@ -278,6 +278,13 @@ _OF_IMPORTS = (
 
 _COSTLY = (
     Mutation(
+        "quotas: superseded memories of a file count as nothing",
+        _FILE,
+        "payer is None or not _is_superseded(events)",
+        "True",
+        ("tests/unit/api/test_import_quotas.py", "-k", "superseded or superseding"),
+    ),
+    Mutation(
         "quotas: a search that was refused after its work does not count",
         "api/usage.py",
         "except CostlyFilterError:\n            done = True",

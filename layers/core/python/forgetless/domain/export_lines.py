@@ -88,7 +88,8 @@ def _event_record(event: Event) -> dict[str, Any]:
 
 def job_line(job: Job, messages: Sequence[Message], moment: Moment | None = None) -> bytes:
     """The line of one job, with those of its raw messages that still exist; `moment` as in `event_line`."""
-    body: dict[str, Any] = {"type": "job", "id": job.id, "scope": job.scope.ids(), "state": job.state.value}
+    scope = {} if job.erased else job.scope.ids()  # its rows may still be there for a moment
+    body: dict[str, Any] = {"type": "job", "id": job.id, "scope": scope, "state": job.state.value}
     for one in fields(Job):
         if one.name not in {"id", "scope", "state", "erasures_before"}:
             value = getattr(job, one.name)

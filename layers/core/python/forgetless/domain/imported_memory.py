@@ -43,7 +43,8 @@ def check_imported(memory: Memory, *, most_chars: int) -> None:
             raise InvalidRequestError(f"memory.{field.name}: expected {expected}")
     if len(memory.text) > most_chars:
         raise InvalidRequestError(
-            f"memory.text: it has {len(memory.text):,} characters; FORGETLESS_MAX_MESSAGE_CHARS allows {most_chars:,}"
+            f"memory.text: it has {len(memory.text):,} characters; at most {most_chars:,} are imported, or more if "
+            "FORGETLESS_MAX_MESSAGE_CHARS allows it"
         )
     if count_values(memory.metadata) > MAX_IMPORTED_VALUES or metadata_bytes(memory.metadata) > MAX_IMPORTED_BYTES:
         raise InvalidRequestError(

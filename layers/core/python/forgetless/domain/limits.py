@@ -22,6 +22,7 @@ __all__ = [
     "LEASE_MARGIN_S",
     "LLM_WAITS",
     "MAX_IMPORTED_BYTES",
+    "MAX_IMPORTED_CHARS",
     "MAX_IMPORTED_VALUES",
     "MAX_MEMORY_ID_BYTES",
     "MAX_METADATA_BYTES",
@@ -113,9 +114,9 @@ HISTORIES_AT_ONCE = 4 * 1024 * 1024
 #: The most bytes of a memory's metadata as JSON.
 MAX_METADATA_BYTES = 64 * 1024
 #: The most keys and list entries of a memory's metadata: an empty list takes 30 times as much memory as its JSON. What
-#: is imported may have more, because earlier versions stored it.
+#: is imported may have more, and longer texts, because earlier versions stored it.
 MAX_METADATA_VALUES = 1000
-MAX_IMPORTED_BYTES, MAX_IMPORTED_VALUES = 1024 * 1024, 25_000
+MAX_IMPORTED_CHARS, MAX_IMPORTED_BYTES, MAX_IMPORTED_VALUES = 1_000_000, 1024 * 1024, 25_000
 #: What a version of a memory counts as besides its text and its metadata.
 VERSION_BYTES = 2000
 #: The most bytes of an add's metadata, counted once for each of its messages, and of its facts: each memory stores it,

@@ -120,7 +120,7 @@ def event_item(job: Job | BulkJob, texts: Mapping[str, str], cleanings: Iterable
         "id": job.id,
         "event_type": "ADD",
         "status": job.state.value,
-        "payload": job.scope.ids(),
+        "payload": {} if job.erased else job.scope.ids(),  # its rows may still be there for a moment
         "metadata": {**(job.request.get("metadata") or {}), **_progress(job)},
         "results": [_event_result(result, texts) for result in job.results],
         **_course(job),

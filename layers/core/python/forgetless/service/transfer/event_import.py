@@ -13,7 +13,7 @@ from forgetless.domain.export_lines import is_header, read_record
 from forgetless.domain.imported_memory import check_imported, check_imported_job
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey
-from forgetless.domain.limits import RequestLimits
+from forgetless.domain.limits import MAX_IMPORTED_CHARS, RequestLimits
 from forgetless.domain.memory import MEMORY_ID, Event, EventKind, Memory, Message
 from forgetless.domain.times import later
 from forgetless.domain.usage import UsageKind, Use, day_of
@@ -155,7 +155,7 @@ class EventImport:
         reads: Sequence[_Read] = [read_record(tenant, record)] if ours else self._foreign(tenant, record)
         for one in reads:
             if isinstance(one, Event):
-                check_imported(one.memory, most_chars=self._limits.message_chars)
+                check_imported(one.memory, most_chars=max(self._limits.message_chars, MAX_IMPORTED_CHARS))
             else:
                 check_imported_job(*one, prompt_chars=self._limits.prompt_chars)
         return reads

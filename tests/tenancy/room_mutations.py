@@ -1,0 +1,101 @@
+"""Mutations of bounds for the memory that requests take: bodies, metadata, and what is read.
+
+They have the form of `mutations.py`, which runs with them.
+"""
+
+from __future__ import annotations
+
+from tests.tenancy.mutation import Mutation
+
+__all__ = ["ROOM"]
+
+_BOUNDS = "tests/unit/test_request_bounds.py"
+_BODIES, _READS = "tests/unit/api/test_bodies.py", "tests/unit/api/test_large_reads.py"
+_LOADED = "tests/unit/domain/test_loaded_bytes.py"
+
+ROOM = (
+    Mutation(
+        "bodies: they may arrive byte by byte for ever",
+        "runtime/http_protocol.py",
+        " or now - self._body_since > WHOLE_BODY_SECONDS",
+        "",
+        (_BOUNDS, "-k", "does_not_arrive and serve"),
+    ),
+    Mutation(
+        "bodies: those that have not ended take any room",
+        "runtime/http_protocol.py",
+        "if self._unfinished_bytes > MAX_UNFINISHED_BYTES:",
+        "if False:",
+        (_BOUNDS, "-k", "do_not_end and serve"),
+    ),
+    Mutation(
+        "bodies: what has ended is counted for ever",
+        "runtime/http_protocol.py",
+        "self._end_body()\n        super().on_message_complete()",
+        "super().on_message_complete()",
+        (_BOUNDS, "-k", "do_not_end and serve"),
+    ),
+    Mutation(
+        "bodies: one tenant may have all the room",
+        "api/held_bodies.py",
+        "self._each = most - most // 4",
+        "self._each = most",
+        (_BODIES, "-k", "leave_room"),
+    ),
+    Mutation(
+        "bodies: any number of them",
+        "api/body_limit.py",
+        "self._held.take(tenant, size)",
+        "pass",
+        (_BODIES, "-k", "beside_the_others"),
+    ),
+    Mutation(
+        "bodies: what was answered is counted for ever",
+        "api/body_limit.py",
+        "self._held.give(tenant, received)",
+        "pass",
+        (_BODIES, "-k", "beside_the_others"),
+    ),
+    Mutation(
+        "metadata: any number of values",
+        "domain/metadata.py",
+        "if count_values(metadata) > MAX_METADATA_VALUES:",
+        "if False:",
+        (_READS, "-k", "bounded_number"),
+    ),
+    Mutation(
+        "metadata: updates add up to any number of values",
+        "domain/metadata.py",
+        '_check_growth(count_values(merged), count_values(before), MAX_METADATA_VALUES, "keys and list entries")',
+        "pass",
+        (_READS, "-k", "add_up"),
+    ),
+    Mutation(
+        "reads: all who read much do so at once",
+        "domain/loaded_bytes.py",
+        "mine is None or mine.has_turn or mine.size <= _LIGHT",
+        "True",
+        (_LOADED,),
+    ),
+    Mutation(
+        "reads: the turn is never given back",
+        "domain/loaded_bytes.py",
+        "if mine.has_turn:\n            _turn.release()",
+        "if False:\n            _turn.release()",
+        (_LOADED,),
+    ),
+    Mutation(
+        "reads: a search reads any amount",
+        "service/reading/retrieval.py",
+        " and not has_read_enough():",
+        ":",
+        (_READS, "-k", "looks_no_further"),
+    ),
+    Mutation(
+        "reads: what a ledger decodes is not counted",
+        "adapters/ledger_codec.py",
+        "count_loaded(body)",
+        "pass",
+        (_READS, "-k", "looks_no_further"),
+    ),
+)
