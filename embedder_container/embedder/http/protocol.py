@@ -163,9 +163,9 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(408)
 
     def _is_late(self, now: float) -> bool:
-        if not self.headers_ended:
-            return now - self._since > HEAD_SECONDS
-        return now - self._since > BODY_SECONDS or now - self._body_since > WHOLE_BODY_SECONDS
+        if self.headers_ended:
+            return now - self._since > BODY_SECONDS or now - self._body_since > WHOLE_BODY_SECONDS
+        return now - self._since > HEAD_SECONDS
 
     def _waits_for_client(self) -> bool:
         """Whether a part of a request is missing. Between requests, uvicorn's own time limit counts."""
