@@ -186,3 +186,16 @@ def test_health_shows_the_embedders_refusal(new_api: NewApi, status: int) -> Non
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert f"status {status}: check FORGETLESS_EMBEDDER" in answer.json()["parts"]["embedder"]
     assert "secret" not in answer.text
+
+
+def test_the_log_has_nothing_that_the_llm_wrote(
+    asking_llm: Callable[[Answer], Api], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it says may be the text in other words, and nothing removes it from a log."""
+    said = "this organisation may not ask about Nguy%E1%BB%85n"
+    api = asking_llm(Answer(400, {"error": {"message": said}}))
+    answer = api.post("/memories", SAID)
+    assert "organisation" in answer.text, "who asks is told"
+    reasons = [str(vars(record)) for record in caplog.records]
+    assert any("the LLM answered with status 400" in reason for reason in reasons)
+    assert not any("organisation" in reason for reason in reasons)

@@ -160,10 +160,11 @@ class HttpLlm:
             message += f', "{reason}"'
         if refusal.filtered:
             # As 400, because a 403 of a filter says nothing about the key: the next text may be answered.
-            return ProviderRequestError(f"{message}: leave out what its filter refuses", status=400)
+            return ProviderRequestError(f"{message}: leave out what its filter refuses", status=400, quoted=reason)
         # Some servers answer 400 for a model that they do not have, which no other text would mend.
         status = 404 if code == "model_not_found" else reply.status
-        return ProviderRequestError(f"{message}: check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL", status=status)
+        advice = "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"
+        return ProviderRequestError(f"{message}: {advice}", status=status, quoted=reason)
 
 
 def _with_status(reply: Reply) -> Reply:

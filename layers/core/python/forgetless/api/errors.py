@@ -88,7 +88,7 @@ def answer_error(error: Exception, request_id: str, *, method: str = "", path: s
     if status < 500:
         body = refusal(method, path, status, error.message)
         return json_response(body, status=status, headers=_headers(error, status))
-    told = {"reason": error.message}
+    told = {"reason": error.logged}
     _logger.warning("request %s: %s answered with %d", request_id, error.code, status, extra=told)
     extra = {"event_id": error.event_id} if isinstance(error, errors.DeadlineError) else {}
     return _failure(status, error.message, error.code, request_id, headers=_headers(error, status), **extra)

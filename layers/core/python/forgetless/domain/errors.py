@@ -97,6 +97,11 @@ class ForgetlessError(Exception):
         super().__init__(message)
         self.message = message
 
+    @property
+    def logged(self) -> str:
+        """The message for a log, which outlives an erasure."""
+        return self.message
+
 
 class InvalidRequestError(ForgetlessError):
     """The request breaks a rule; the message names the field and the fix."""
@@ -376,11 +381,18 @@ class ProviderRequestError(ProviderError):
 
     code = "provider_bad_request"
 
-    def __init__(self, message: str, *, status: int, of_any_input: bool = False) -> None:
+    def __init__(self, message: str, *, status: int, of_any_input: bool = False, quoted: str = "") -> None:
         super().__init__(message)
         self.status = status
+        #: What the message quotes of the provider's words. They may say in other words what the text said.
+        self.quoted = quoted
         #: Whether it is known that the provider refuses an ordinary text as well.
         self.of_any_input = of_any_input
+
+    @property
+    def logged(self) -> str:
+        """The message without the provider's words."""
+        return self.message.replace(self.quoted, "…") if self.quoted else self.message
 
     @property
     def blames_input(self) -> bool:

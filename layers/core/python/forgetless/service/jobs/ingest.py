@@ -156,7 +156,7 @@ class IngestService:
         standing = self._ledger.job(job.tenant, job.id) or job
         # Its claim has counted this attempt; and no attempt before a call that it has finished counts any more.
         before = standing.attempts - (standing.lease_owner == owner)
-        told = {"attempt": before + 1, "reason": reason}
+        told = {"attempt": before + 1, "reason": reason_of(error, logged=True)}
         if isinstance(error, ProviderError) and error.blames_input:
             # The provider would refuse the same text again. The job ends, so that the jobs behind it can continue.
             _logger.error("an add failed", extra=told)

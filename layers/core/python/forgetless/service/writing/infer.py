@@ -110,10 +110,13 @@ def out_of_time() -> str:
     return f"{slowest} did not answer in time" if slowest == "the LLM" else f"{slowest} took most of the time there was"
 
 
-def reason_of(error: Exception) -> str:
-    """Why a job failed, for its field `error`. An unforeseen error gives only its name: its text may quote content."""
+def reason_of(error: Exception, *, logged: bool = False) -> str:
+    """Why a job failed, for its field `error`, or for the log.
+
+    An unforeseen error gives only its name: its text may quote content.
+    """
     if isinstance(error, ForgetlessError):
-        return f"{error.code}: {error.message}"
+        return f"{error.code}: {error.logged if logged else error.message}"
     if isinstance(error, ScopeBusyError):
         return f"deadline_exceeded: {error}"
     if isinstance(error, TimeoutError):
