@@ -14,6 +14,7 @@ from forgetless.api.named_ids import NamedIds
 from forgetless.api.routing import Runner
 from forgetless.domain.audit import AuditEntry, AuditKind
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.ports.request_effects import RequestEffects
 
 __all__ = ["note_in_audit"]
 
@@ -22,7 +23,7 @@ _logger = logging.getLogger(__name__)
 _FORBIDDEN = 403
 
 
-async def note_in_audit(scope: Scope, status: int, named: NamedIds, *, run: Runner) -> None:
+async def note_in_audit(scope: Scope, status: int, named: NamedIds, effects: RequestEffects, *, run: Runner) -> None:
     """Note the request if it belongs to the list. The answer has been sent by now."""
     key, state = key_of(scope), scope["state"]
     if key is None or not status:
@@ -31,7 +32,8 @@ async def note_in_audit(scope: Scope, status: int, named: NamedIds, *, run: Runn
     needs: Role | None = state.get(MCP_NEEDS) if route is None else route.role
     status = state.get(MCP_STATUS, status)
     reads = needs is Role.READ or (route is not None and scope["method"] in {"GET", "HEAD"})
-    kind = _kind(key, needs, status, reads=reads)
+    # What has changed something and was refused or failed afterwards is a change.
+    kind = AuditKind.CHANGE if effects.changed and not reads else _kind(key, needs, status, reads=reads)
     if kind is None:
         return
     path = state.get(MCP_ROUTE) if route is None else route.shown

@@ -15,6 +15,7 @@ from forgetless.api.routing import Runner
 from forgetless.domain.errors import CostlyFilterError
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.usage import UsageKind
+from forgetless.ports.request_effects import current_request_effects
 from forgetless.ports.request_usage import RequestUsage, noting_usage
 from forgetless.service.access.usage_meter import Taken, UsageMeter
 
@@ -51,7 +52,8 @@ class CountedRequests:
             try:
                 await self._app(scope, receive, send_noted)
             finally:
-                _note(meter, one, used, changed=scope["method"] not in {"GET", "HEAD"} and status < 400)
+                done = scope["method"] not in {"GET", "HEAD"} and status < 400
+                _note(meter, one, used, changed=done or current_request_effects().changed)
                 if scope["state"].get(_REPEAT):
                     meter.settle(one, done=False)
                 flush_beside(scope)
