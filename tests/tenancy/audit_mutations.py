@@ -84,4 +84,22 @@ _LATE_FAILURES = (
     ),
 )
 
-AUDIT = (*_LATE_FAILURES,)
+_REPEATS = (
+    Mutation(
+        "quotas: repeats are not counted as requests",
+        "api/usage.py",
+        "await taken(self._run, meter, caller.key, UsageKind.REQUESTS)\n",
+        "if b'idempotency-key' not in dict(scope['headers']):\n"
+        "            await taken(self._run, meter, caller.key, UsageKind.REQUESTS)\n",
+        ("tests/unit/api/test_quotas.py", "-k", "repeat_counts"),
+    ),
+    Mutation(
+        "audit: repeats are changes",
+        "api/audit.py",
+        "needs is Role.READ or effects.repeat or",
+        "needs is Role.READ or",
+        ("tests/unit/api/test_audit.py", "-k", "repeat"),
+    ),
+)
+
+AUDIT = (*_LATE_FAILURES, *_REPEATS)

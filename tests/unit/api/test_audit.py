@@ -114,6 +114,15 @@ def test_equal_refusals_are_one_entry_so_a_reader_fills_no_ledger(keyed: Api) ->
     assert keyed.get("/audit?kind=nothing").status_code == 422
 
 
+def test_a_repeat_is_no_change_but_an_administrator_reads_the_stored_answer(keyed: Api) -> None:
+    (memory,) = keyed.say("tea", key=MEMBER)
+    once = {"headers": {"Idempotency-Key": "one"}}
+    for key in (MEMBER, MEMBER, MEMBER, ADMIN):
+        assert keyed.put(f"/v1/memories/{memory}/", {"text": "coffee"}, key=key, **once).status_code == 200
+    route = "PUT /v1/memories/{memory_id}/"
+    assert told(keyed, f"memory_id={memory}") == [("administrator's read", route, 200), ("change", route, 200)]
+
+
 def test_no_memory_of_a_batch_or_a_filter_is_without_a_trace(keyed: Api) -> None:
     memories = [keyed.say(f"tea {number}", key=MEMBER)[0] for number in range(30)]
     one, rated, filtered = (min(memories), max(memories), memories[7])

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 
 from forgetless.domain.keys import ApiKey, key_hash
@@ -122,14 +123,27 @@ def test_what_fails_does_not_count(api: Api) -> None:
     assert figures(api, key.id) == {"requests": 10, "adds": 1, "searches": 1}
 
 
-def test_a_repeat_does_not_count_and_gets_its_answer_although_the_quota_is_used_up(api: Api) -> None:
-    key = limit(api, adds_per_day=1, requests_per_minute=3)
+@pytest.mark.parametrize("path", ["/memories", "/v1/memories/{id}/"])
+def test_a_repeat_counts_as_a_request_alone_and_gets_its_answer_although_the_quota_is_used_up(
+    api: Api, path: str
+) -> None:
+    (id_,) = api.say("tea", key=MEMBER)
+    key = limit(api, adds_per_day=1, updates_per_day=1, llm_tokens_per_day=0, requests_per_minute=8)
     again = {"headers": {"Idempotency-Key": "one"}}
-    first = api.post("/memories", _SAID, **again)
-    repeats = [api.post("/memories", _SAID, **again) for _ in range(5)]
-    assert [answer.json() for answer in repeats] == [first.json()] * 5
-    assert api.post("/memories", _SAID).status_code == 429
-    assert figures(api, key.id) == {"requests": 2, "adds": 1}
+    method, body = ("PUT", {"text": "I like tea"}) if "{id}" in path else ("POST", _SAID)
+
+    def ask(**options: Any) -> httpx2.Response:
+        return api.call(method, path.format(id=id_), json=body, **options)
+
+    first = ask(**again)
+    assert (first.status_code, ask().status_code) == (200, 429)
+    repeats = [ask(**again) for _ in range(6)]
+    assert [(answer.status_code, answer.json()) for answer in repeats] == [(200, first.json())] * 6
+    refused = ask(**again)
+    assert (refused.status_code, "8 requests per 1 minute" in refused.json()["error"]) == (429, True)
+    assert figures(api, key.id) == {"requests": 8, "adds" if method == "POST" else "updates": 1}
+    api.world.clock.advance(60)
+    assert ask(**again).json() == first.json(), "a minute later it comes again"
 
 
 def test_a_key_without_quotas_costs_no_read(new_api: NewApi) -> None:

@@ -31,7 +31,8 @@ async def note_in_audit(scope: Scope, status: int, named: NamedIds, effects: Req
     route = requested_route(scope)
     needs: Role | None = state.get(MCP_NEEDS) if route is None else route.role
     status = state.get(MCP_STATUS, status)
-    reads = needs is Role.READ or (route is not None and scope["method"] in {"GET", "HEAD"})
+    # A repeat under an Idempotency-Key shows the stored answer and changes nothing.
+    reads = needs is Role.READ or effects.repeat or (route is not None and scope["method"] in {"GET", "HEAD"})
     # What has changed something and was refused or failed afterwards is a change.
     kind = AuditKind.CHANGE if effects.changed and not reads else _kind(key, needs, status, reads=reads)
     if kind is None:

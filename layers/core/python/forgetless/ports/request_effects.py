@@ -5,7 +5,14 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["RequestEffects", "begin_request_effects", "current_request_effects", "note_change", "note_updates"]
+__all__ = [
+    "RequestEffects",
+    "begin_request_effects",
+    "current_request_effects",
+    "note_change",
+    "note_repeat",
+    "note_updates",
+]
 
 
 @dataclass(slots=True)
@@ -16,6 +23,8 @@ class RequestEffects:
     changed: bool = False
     #: How many existing memories it has changed.
     updates: int = 0
+    #: Whether it was answered with the stored answer of an earlier request, and changed nothing itself.
+    repeat: bool = False
 
 
 #: The effects of the current request. A thread in a copy of the request's context sees the same object.
@@ -38,6 +47,12 @@ def note_change() -> None:
     """Note that the request has changed something for good."""
     if (effects := _current.get()) is not None:
         effects.changed = True
+
+
+def note_repeat() -> None:
+    """Note that the request repeats an earlier one, whose answer it gets."""
+    if (effects := _current.get()) is not None:
+        effects.repeat = True
 
 
 def note_updates(number: int) -> None:
