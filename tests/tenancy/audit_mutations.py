@@ -102,4 +102,87 @@ _REPEATS = (
     ),
 )
 
-AUDIT = (*_LATE_FAILURES, *_REPEATS)
+_ROUTES, _LIST = "tests/tenancy/test_audited_ids.py", "tests/unit/api/test_audit.py"
+
+
+def _named(what: str, file: str, old: str, new: str, *tests: str) -> Mutation:
+    """A request about somebody does not name whom it was about."""
+    return Mutation(f"audit: {what} name nobody", file, old, new, tests)
+
+
+_NAMED = (
+    _named(
+        "nested filters of searches",
+        "api/selfhosted/routes/search.py",
+        "    note_entities(where)\n",
+        "",
+        _LIST,
+        "-k",
+        "any_depth",
+    ),
+    _named(
+        "deletions by number",
+        "api/platform/routes/entities.py",
+        'note_id(f"{entity.kind}_id", entity.id)',
+        "entity.id",
+        _ROUTES,
+        "-k",
+        "v1 and entities and DELETE",
+    ),
+    _named(
+        "exports that are read by their id",
+        "api/platform/routes/exports.py",
+        "note_entities(where)  # who",
+        "pass  # who",
+        _ROUTES,
+        "-k",
+        "exports and get",
+    ),
+    _named(
+        "memories of imports and checks",
+        "service/transfer/event_import.py",
+        "note_scope(one.memory.scope)",
+        "pass",
+        _LIST,
+        "-k",
+        "lines_of_an_import",
+    ),
+    _named(
+        "adds of imports",
+        "service/transfer/event_import.py",
+        "                    note_scope(scope)\n",
+        "                    pass\n",
+        _LIST,
+        "-k",
+        "lines_of_an_import",
+    ),
+    _named(
+        "events of adds",
+        "api/platform/routes/events.py",
+        "note_scope(job.scope)\n    item",
+        "item",
+        _ROUTES,
+        "-k",
+        "GET and v1/event/",
+    ),
+    _named(
+        "jobs that are cancelled",
+        "api/platform/routes/events.py",
+        "_note_ids(held)  # a job",
+        "pass  # a job",
+        _ROUTES,
+        "-k",
+        "DELETE and v1/event/",
+    ),
+    _named(
+        "keys with limits",
+        "api/selfhosted/routes/keys.py",
+        'note_id(name.removesuffix("s"), new_identifier(name, id_))',
+        "new_identifier(name, id_)",
+        _LIST,
+        "-k",
+        "limited and found",
+    ),
+)
+
+AUDIT = (*_LATE_FAILURES, *_REPEATS, *_NAMED)

@@ -10,10 +10,10 @@ from starlette.types import Scope
 
 from forgetless.api.access import requested_route
 from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, MCP_STATUS, MCP_TOOL, get_caller, key_of
-from forgetless.api.named_ids import NamedIds
 from forgetless.api.routing import Runner
 from forgetless.domain.audit import AuditEntry, AuditKind
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.ports.named_ids import NamedIds
 from forgetless.ports.request_effects import RequestEffects
 
 __all__ = ["note_in_audit"]

@@ -12,12 +12,12 @@ from forgetless.api.audit import note_in_audit
 from forgetless.api.base_path import take_off_base_path
 from forgetless.api.caller import MCP_ROUTE, MCP_TOOL, OPEN_FILE, key_of
 from forgetless.api.errors import answer_error
-from forgetless.api.named_ids import begin_named_ids
 from forgetless.api.routing import Runner
 from forgetless.api.server_timing import server_timing
 from forgetless.ports.answer_notes import begin_answer_notes
 from forgetless.ports.call_times import begin_call_times
 from forgetless.ports.metrics import REQUEST_SECONDS, REQUESTS, metrics_are_recorded
+from forgetless.ports.named_ids import begin_named_ids
 from forgetless.ports.request_effects import begin_request_effects
 from forgetless.ports.trace import Trace, begin_trace
 
