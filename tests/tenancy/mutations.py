@@ -5,6 +5,7 @@ Each replaces text that stands exactly once in its file, so that a mutation whic
 
 from __future__ import annotations
 
+from tests.tenancy.audit_mutations import AUDIT
 from tests.tenancy.cost_mutations import COSTS
 from tests.tenancy.erasure_mutations import ERASURES
 from tests.tenancy.mutation import Mutation
@@ -570,6 +571,7 @@ MUTATIONS = (
     *TENANTS,
     *RESTORES,
     *ROOM,
+    *AUDIT,
 )
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.

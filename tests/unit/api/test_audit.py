@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api, put_key
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.mcp_client import connected
 
+_LONG_AGO = "2026-01-02T03:04:05.000000+00:00"
 READER, LIMITED = "key-that-may-only-read", "key-limited-to-alice"
 
 
@@ -114,9 +117,18 @@ def test_equal_refusals_are_one_entry_so_a_reader_fills_no_ledger(keyed: Api) ->
     assert keyed.get("/audit?kind=nothing").status_code == 422
 
 
+def test_a_repeat_is_no_change_but_an_administrator_reads_the_stored_answer(keyed: Api) -> None:
+    (memory,) = keyed.say("tea", key=MEMBER)
+    once = {"headers": {"Idempotency-Key": "one"}}
+    for key in (MEMBER, MEMBER, MEMBER, ADMIN):
+        assert keyed.put(f"/v1/memories/{memory}/", {"text": "coffee"}, key=key, **once).status_code == 200
+    route = "PUT /v1/memories/{memory_id}/"
+    assert told(keyed, f"memory_id={memory}") == [("administrator's read", route, 200), ("change", route, 200)]
+
+
 def test_no_memory_of_a_batch_or_a_filter_is_without_a_trace(keyed: Api) -> None:
     memories = [keyed.say(f"tea {number}", key=MEMBER)[0] for number in range(30)]
-    one, rated, filtered = (min(memories), max(memories), memories[7])
+    one, filtered, *_, rated = sorted(memories)
     texts = [{"memory_id": memory, "text": "coffee"} for memory in memories]
     keyed.put("/v1/batch/", {"memories": texts}, key=MEMBER)
     keyed.post("/v1/feedback/", {"memory_id": rated, "feedback": "NEGATIVE"}, key=MEMBER)
@@ -128,6 +140,46 @@ def test_no_memory_of_a_batch_or_a_filter_is_without_a_trace(keyed: Api) -> None
     assert told(keyed, f"memory_id={rated}") == [batches[0], ("change", "POST /v1/feedback/", 200), batches[1]]
     read = ("administrator's read", "POST /v3/memories/", 200)
     assert told(keyed, f"memory_id={filtered}") == [batches[0], read, batches[1]]
+
+
+def test_the_lines_of_an_import_name_whom_they_are_about(keyed: Api) -> None:
+    said = [{"position": 0, "role": "user", "content": "tea", "created_at": _LONG_AGO, "scope": {"user_id": "carol"}}]
+    job = {"type": "job", "id": str(uuid.UUID(int=1)), "scope": {"user_id": "bob"}, "state": "SUCCEEDED"}
+    export = [
+        {"format": "forgetless-events", "version": 1},
+        {**job, "created_at": _LONG_AGO, "updated_at": _LONG_AGO, "request": {}, "attempts": 0, "messages": said},
+    ]
+    memory = {"id": str(uuid.UUID(int=2)), "memory": "tea", "user_id": "alice", "run_id": "r"}
+    refused = {"id": str(uuid.UUID(int=3)), "memory": "tea"}
+    for number, lines in enumerate(([memory, refused], export), start=9):
+        import_id = str(uuid.UUID(int=number))
+        keyed.post("/import-jobs", {"id": import_id})
+        content = "\n".join(map(json.dumps, lines))
+        answer = keyed.call("POST", f"/import-jobs/{import_id}/lines?line=1&last=true", content=content)
+        assert answer.json()["ended"], answer.text
+    asked = keyed.call("POST", "/import-checks", content=json.dumps(memory))
+    assert asked.json()["found"] == 1
+    imported, checked = (("change", f"POST /import-{what}", 200) for what in ("jobs/{job_id}/lines", "checks"))
+    assert told(keyed, "user_id=alice&run_id=r") == [checked, imported]
+    assert told(keyed, f"memory_id={memory['id']}") == [checked, imported]
+    assert told(keyed, "user_id=bob") == told(keyed, "user_id=carol") == [imported]
+
+
+def test_a_search_names_whom_its_filter_names_at_any_depth(keyed: Api) -> None:
+    (memory,) = keyed.say("tea", key=MEMBER)
+    for more in ({"AND": [{"user_id": "alice"}]}, {"app_id": "tea"}, {"id": memory}, {"id": {"in": [memory, None]}}):
+        filters = {"agent_id": "bot", **more}
+        assert keyed.post("/search", {"query": "tea", "filters": filters}).status_code == 200
+    search = ("administrator's read", "POST /search", 200)
+    assert told(keyed, "user_id=alice&agent_id=bot") == told(keyed, "app_id=tea") == [search]
+    assert told(keyed, f"memory_id={memory}") == [search] * 2
+
+
+def test_a_key_is_found_by_those_to_whom_it_is_limited(keyed: Api) -> None:
+    body = {"label": "reader", "role": "read", "user_ids": ["alice"], "agent_ids": ["bot", "*"], "app_ids": ["tea"]}
+    assert keyed.post("/api-keys", body).status_code == 201
+    for query in ("user_id=alice", "agent_id=bot", "app_id=tea"):
+        assert told(keyed, query) == [("change", "POST /api-keys", 201)]
 
 
 def test_entries_with_a_thousand_ids_have_documents_and_pages_that_stay_small(keyed: Api) -> None:

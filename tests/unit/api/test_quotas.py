@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 
 from forgetless.domain.keys import ApiKey, key_hash
@@ -41,6 +42,13 @@ def figures(api: Api, key_id: str = OF_TENANT, tenant: str = "default") -> dict[
     api.world.services.meter.flush()
     used = api.world.ledger.used(tenant, [key_id], now=api.world.clock.now())[key_id]
     return {str(kind): number for kind, number in used.day.items()}
+
+
+def supersede(api: Api, id_: str, by: str) -> None:
+    """Let another memory supersede this one, as an extraction does."""
+    held = api.world.ledger.read("default", [id_])[id_]
+    gone = held.next_version(api.world.clock.now(), event_id=f"{id_}:{held.version}", superseded_by=by)
+    api.world.ledger.append([Event(EventKind.UPDATE, gone)])
 
 
 @pytest.mark.parametrize("path", [*ADDS, *SEARCHES])
@@ -81,14 +89,17 @@ def test_each_changed_memory_is_an_update(api: Api, path: str, window: str) -> N
     body = {"memories": [{"memory_id": id_, "metadata": {"a": 1}} for id_ in ids]} if batch else {"metadata": {"a": 1}}
 
     def change(headers: dict[str, str] | None = None) -> int:
+        if restore:
+            supersede(api, ids[0], ids[1])
         call = api.call("POST" if restore else "PUT", path.format(id=ids[0]), json=body, headers=headers or {})
         return call.status_code
 
-    assert change({"If-Match": '"9"'}) in ({200} if restore else {400, 412}), "what fails does not count"
-    if not restore:
-        assert change({"Idempotency-Key": "one"}) == 200
+    assert change({"If-Match": '"9"'}) in {400, 412}, "what fails does not count"
+    assert change({"Idempotency-Key": "one"}) == 200
+    if restore:
+        assert api.post(path.format(id=ids[0]), {}).status_code == 200, "what is not superseded does not change"
     assert [change(), change()] == [200, 429]
-    if not restore:
+    if not restore:  # the answer of a restore goes with the next version
         assert change({"Idempotency-Key": "one"}) == 200, "a repeat changes nothing"
     assert figures(api, key.id)["updates"] == (4 if batch else 2)
     assert api.delete(f"/memories/{ids[0]}").status_code == 200, "deletions go on"
@@ -112,14 +123,27 @@ def test_what_fails_does_not_count(api: Api) -> None:
     assert figures(api, key.id) == {"requests": 10, "adds": 1, "searches": 1}
 
 
-def test_a_repeat_does_not_count_and_gets_its_answer_although_the_quota_is_used_up(api: Api) -> None:
-    key = limit(api, adds_per_day=1, requests_per_minute=3)
+@pytest.mark.parametrize("path", ["/memories", "/v1/memories/{id}/"])
+def test_a_repeat_counts_as_a_request_alone_and_gets_its_answer_although_the_quota_is_used_up(
+    api: Api, path: str
+) -> None:
+    (id_,) = api.say("tea", key=MEMBER)
+    key = limit(api, adds_per_day=1, updates_per_day=1, llm_tokens_per_day=0, requests_per_minute=8)
     again = {"headers": {"Idempotency-Key": "one"}}
-    first = api.post("/memories", _SAID, **again)
-    repeats = [api.post("/memories", _SAID, **again) for _ in range(5)]
-    assert [answer.json() for answer in repeats] == [first.json()] * 5
-    assert api.post("/memories", _SAID).status_code == 429
-    assert figures(api, key.id) == {"requests": 2, "adds": 1}
+    method, body = ("PUT", {"text": "I like tea"}) if "{id}" in path else ("POST", _SAID)
+
+    def ask(**options: Any) -> httpx2.Response:
+        return api.call(method, path.format(id=id_), json=body, **options)
+
+    first = ask(**again)
+    assert (first.status_code, ask().status_code) == (200, 429)
+    repeats = [ask(**again) for _ in range(6)]
+    assert [(answer.status_code, answer.json()) for answer in repeats] == [(200, first.json())] * 6
+    refused = ask(**again)
+    assert (refused.status_code, "8 requests per 1 minute" in refused.json()["error"]) == (429, True)
+    assert figures(api, key.id) == {"requests": 8, "adds" if method == "POST" else "updates": 1}
+    api.world.clock.advance(60)
+    assert ask(**again).json() == first.json(), "a minute later it comes again"
 
 
 def test_a_key_without_quotas_costs_no_read(new_api: NewApi) -> None:
@@ -294,9 +318,7 @@ def test_a_memory_that_comes_back_needs_room(new_api: NewApi, dialect: str) -> N
     api = new_api(lambda _messages: replies.pop(0), mcp=True)
     ids = [api.post("/memories", {**_SAID, "infer": True}).json()["results"][0]["id"] for _ in range(3)]
     for old in ids[:2]:
-        held = api.world.ledger.read("default", [old])[old]
-        gone = held.next_version(api.world.clock.now(), event_id=f"{old}:gone", superseded_by=ids[2])
-        api.world.ledger.append([Event(EventKind.UPDATE, gone)])
+        supersede(api, old, ids[2])
     limit(api, stored_memories=2)
     api.world.clock.advance(30)
 
@@ -338,7 +360,8 @@ def test_mcp(new_api: NewApi) -> None:
 def test_updates_of_mcp(new_api: NewApi) -> None:
     api = new_api(mcp=True)
     key = limit(api, updates_per_day=2)
-    id_ = api.post("/memories", _SAID).json()["results"][0]["id"]
+    id_, other = (api.post("/memories", _SAID).json()["results"][0]["id"] for _ in range(2))
+    supersede(api, id_, other)
 
     async def calls() -> list[Any]:
         async with connected(api.client.app) as client:

@@ -179,7 +179,7 @@ def test_a_window_that_begins_anew_opens_again(clock: FakeClock, new_meter: Call
     assert ask(meter, key, SEARCHES)
 
 
-def test_what_fails_or_is_a_repeat_does_not_count(
+def test_what_fails_does_not_count(
     ledger: SqliteLedger, clock: FakeClock, new_meter: Callable[..., UsageMeter]
 ) -> None:
     meter, key = new_meter(), with_quota(requests_per_minute=2, adds_per_day=1)

@@ -10,10 +10,11 @@ from starlette.types import Scope
 
 from forgetless.api.access import requested_route
 from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, MCP_STATUS, MCP_TOOL, get_caller, key_of
-from forgetless.api.named_ids import NamedIds
 from forgetless.api.routing import Runner
 from forgetless.domain.audit import AuditEntry, AuditKind
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.ports.named_ids import NamedIds
+from forgetless.ports.request_effects import RequestEffects
 
 __all__ = ["note_in_audit"]
 
@@ -22,7 +23,7 @@ _logger = logging.getLogger(__name__)
 _FORBIDDEN = 403
 
 
-async def note_in_audit(scope: Scope, status: int, named: NamedIds, *, run: Runner) -> None:
+async def note_in_audit(scope: Scope, status: int, named: NamedIds, effects: RequestEffects, *, run: Runner) -> None:
     """Note the request if it belongs to the list. The answer has been sent by now."""
     key, state = key_of(scope), scope["state"]
     if key is None or not status:
@@ -30,8 +31,10 @@ async def note_in_audit(scope: Scope, status: int, named: NamedIds, *, run: Runn
     route = requested_route(scope)
     needs: Role | None = state.get(MCP_NEEDS) if route is None else route.role
     status = state.get(MCP_STATUS, status)
-    reads = needs is Role.READ or (route is not None and scope["method"] in {"GET", "HEAD"})
-    kind = _kind(key, needs, status, reads=reads)
+    # A repeat under an Idempotency-Key shows the stored answer and changes nothing.
+    reads = needs is Role.READ or effects.repeat or (route is not None and scope["method"] in {"GET", "HEAD"})
+    # What has changed something and was refused or failed afterwards is a change.
+    kind = AuditKind.CHANGE if effects.changed and not reads else _kind(key, needs, status, reads=reads)
     if kind is None:
         return
     path = state.get(MCP_ROUTE) if route is None else route.shown

@@ -17,6 +17,7 @@ from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.tenants import OPERATOR
 from forgetless.domain.usage import UsageKind
+from forgetless.ports.request_effects import current_request_effects
 from forgetless.service.access.limited_ledger import NOT_ITS_WORK
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Caller:
 
     @contextmanager
     def counting_updates(self, number: int = 1) -> Iterator[None]:
-        """While it is open, so many memories are changed; they count if nothing is raised.
+        """While it is open, so many memories are changed at most; those that were count, also if something is raised.
 
         Each change stores a whole version, whatever its request's size. Raises RateLimitedError if a quota is used up.
         """
@@ -139,12 +140,12 @@ class Caller:
             yield
             return
         taken = self.meter.take(self.key, UsageKind.UPDATES, number)
-        done = False
+        effects = current_request_effects()
+        before = effects.updates
         try:
             yield
-            done = True
         finally:
-            self.meter.settle(taken, done=done)
+            self.meter.settle_part(taken, effects.updates - before)
 
     @contextmanager
     def restoring(self) -> Iterator[None]:

@@ -13,7 +13,6 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 from starlette.datastructures import QueryParams
 
-from forgetless.api.named_ids import note_id
 from forgetless.domain.errors import FilterError, InvalidRequestError, NotFoundError
 from forgetless.domain.filters.parse_common import MAX_DEPTH, TOO_DEEP
 from forgetless.domain.identifiers import named_identifier, new_identifier
@@ -22,6 +21,7 @@ from forgetless.domain.metadata import check_metadata_size
 from forgetless.domain.moments import Moment
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.times import read_time
+from forgetless.ports.named_ids import note_id
 
 __all__ = [
     "ENTITY_IDS",

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forgetless.api.body_limit import read_body, replayed
 from forgetless.api.caller import get_caller, set_idempotency_key
 from forgetless.api.routing import Route, Runner
-from forgetless.api.usage import mark_repeat
 from forgetless.api.value_count import read_json
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
 from forgetless.domain.memory import MEMORY_ID
+from forgetless.ports.request_effects import note_repeat
 from forgetless.ports.request_ledger import IdempotencyRecord
 from forgetless.service.access.idempotency import StoredAnswer, job_name
 
@@ -52,7 +52,7 @@ class Idempotency:
         job = job_name(name, print_, caller.key_limits)
         began = await self._run(lambda: caller.services.idempotency.begin(caller.tenant, name, print_, job=job))
         if isinstance(began, StoredAnswer):
-            mark_repeat(scope)
+            note_repeat()
             await Response(began.body, began.status, _REPLAYED, "application/json")(scope, receive, send)
             return
         set_idempotency_key(scope, job)

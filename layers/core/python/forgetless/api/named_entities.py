@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from forgetless.api.caller import Caller
-from forgetless.api.named_ids import note_id
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.scope_ids import named_entities, named_memories, pins_an_entity
+from forgetless.ports.named_ids import note_id
 
 __all__ = ["check_may_list", "check_reader", "note_entities"]
 
@@ -22,7 +22,8 @@ def note_entities(where: Filter) -> bool:
         for value in condition.value if isinstance(condition.value, tuple) else [condition.value]:
             note_id(condition.field.name, "*" if value is None else value)
     for memory_id in named_memories(where):
-        note_id("memory_id", memory_id)
+        if memory_id is not None:
+            note_id("memory_id", memory_id)
     return bool(found)
 
 

@@ -12,12 +12,13 @@ from forgetless.api.audit import note_in_audit
 from forgetless.api.base_path import take_off_base_path
 from forgetless.api.caller import MCP_ROUTE, MCP_TOOL, OPEN_FILE, key_of
 from forgetless.api.errors import answer_error
-from forgetless.api.named_ids import begin_named_ids
 from forgetless.api.routing import Runner
 from forgetless.api.server_timing import server_timing
 from forgetless.ports.answer_notes import begin_answer_notes
 from forgetless.ports.call_times import begin_call_times
 from forgetless.ports.metrics import REQUEST_SECONDS, REQUESTS, metrics_are_recorded
+from forgetless.ports.named_ids import begin_named_ids
+from forgetless.ports.request_effects import begin_request_effects
 from forgetless.ports.trace import Trace, begin_trace
 
 __all__ = ["RANKED_BY_HEADER", "RequestMiddleware"]
@@ -54,6 +55,7 @@ class RequestMiddleware:
         request_id = trace.request_id
         scope.setdefault("state", {})["request_id"] = request_id
         times, named, notes = begin_call_times(), begin_named_ids(), begin_answer_notes()
+        effects = begin_request_effects()
         started_at = time.perf_counter()
         status = 0
 
@@ -82,7 +84,7 @@ class RequestMiddleware:
             seconds = time.perf_counter() - started_at
             _count(scope, status, seconds)
             _log(scope, status, seconds * 1000)
-            await note_in_audit(scope, status, named, run=self._run)
+            await note_in_audit(scope, status, named, effects, run=self._run)
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:

@@ -15,15 +15,16 @@ from forgetless.api.routing import Runner
 from forgetless.domain.errors import CostlyFilterError
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.usage import UsageKind
+from forgetless.ports.request_effects import current_request_effects
 from forgetless.ports.request_usage import RequestUsage, noting_usage
 from forgetless.service.access.usage_meter import Taken, UsageMeter
 
-__all__ = ["Counted", "CountedRequests", "counted", "flush_beside", "mark_repeat"]
+__all__ = ["Counted", "CountedRequests", "counted", "flush_beside"]
 
 T = TypeVar("T")
 
-#: The names in the state of a request: the flush that runs beside it, and whether it was a repeat.
-_FLUSH, _REPEAT = "usage_flush", "usage_repeat"
+#: The name in the state of a request of the flush that runs beside it.
+_FLUSH = "usage_flush"
 
 
 class CountedRequests:
@@ -39,7 +40,7 @@ class CountedRequests:
             await self._app(scope, receive, send)
             return
         meter = caller.meter
-        one = await taken(self._run, meter, caller.key, UsageKind.REQUESTS)
+        await taken(self._run, meter, caller.key, UsageKind.REQUESTS)
         status = 0
 
         async def send_noted(message: Message) -> None:
@@ -51,9 +52,8 @@ class CountedRequests:
             try:
                 await self._app(scope, receive, send_noted)
             finally:
-                _note(meter, one, used, changed=scope["method"] not in {"GET", "HEAD"} and status < 400)
-                if scope["state"].get(_REPEAT):
-                    meter.settle(one, done=False)
+                done = scope["method"] not in {"GET", "HEAD"} and status < 400
+                _note(meter, caller.key, used, changed=done or current_request_effects().changed)
                 flush_beside(scope)
                 await _ended(scope["state"].get(_FLUSH))
 
@@ -125,13 +125,7 @@ def flush_beside(scope: Scope) -> None:
         scope["state"][_FLUSH] = caller.meter.begin_flush()
 
 
-def mark_repeat(scope: Scope) -> None:
-    """Note that the answer was stored: a repeat does not count."""
-    scope["state"][_REPEAT] = True
-
-
-def _note(meter: UsageMeter, one: Taken, used: RequestUsage, *, changed: bool) -> None:
-    key = one.key
+def _note(meter: UsageMeter, key: ApiKey, used: RequestUsage, *, changed: bool) -> None:
     if used.llm_tokens or used.counted_tokens:
         meter.note_tokens(key, waiting=used.llm_tokens, counted=used.counted_tokens)
     if used.stored:

@@ -40,7 +40,6 @@ from forgetless.api.mcp.calls import Connection
 from forgetless.api.mcp.serialize import BESIDE_BYTES, Answer, answer_bytes
 from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS, MemoryTool
 from forgetless.api.mcp.wire import MemoryId
-from forgetless.api.named_ids import note_id
 from forgetless.api.routing import Runner
 from forgetless.api.size_limits import check_sizes
 from forgetless.api.usage import counted
@@ -48,6 +47,7 @@ from forgetless.api.value_count import check_value_count, read_json
 from forgetless.domain.errors import DeadlineError, DependencyError, ForgetlessError
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import SCOPE_IDS
+from forgetless.ports.named_ids import note_id
 
 __all__ = ["McpEndpoint"]
 

@@ -25,6 +25,7 @@ from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageR
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
+from forgetless.ports.request_effects import note_change
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
     NOTHING_SHOWN,
@@ -89,7 +90,10 @@ class KnownMarkers:
 
 
 class HidingLedger:
-    """See `forgetless.ports.request_ledger.RequestLedger`; what an erasure covers is as good as deleted."""
+    """See `forgetless.ports.request_ledger.RequestLedger`; what an erasure covers is as good as deleted.
+
+    As all use cases of requests write through it, it also notes what has changed something, for `request_effects`.
+    """
 
     def __init__(self, ledger: RequestLedger) -> None:
         self._ledger = ledger
@@ -109,6 +113,7 @@ class HidingLedger:
         self._ledger.append(
             events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing, used=used
         )
+        note_change()
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         found: dict[str, Memory] = {}
@@ -279,7 +284,10 @@ class HidingLedger:
 
     def _standing(self, job: Job, standing: Job) -> Job:
         # A new job that is covered was refused. One that stood already is read again, to be judged.
-        return standing if standing == job else self.job(job.tenant, job.id) or standing
+        if standing != job:
+            return self.job(job.tenant, job.id) or standing
+        note_change()
+        return standing
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         with self._ledger.erasures_beside(tenant) as beside:
@@ -398,7 +406,9 @@ class HidingLedger:
         return self._ledger.digest_key()
 
     def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
-        return self._ledger.begin_erasure(tenant, targets, at=at)
+        erasure = self._ledger.begin_erasure(tenant, targets, at=at)
+        note_change()
+        return erasure
 
     def _markers(self, tenant: str) -> Markers | None:
         """The markers that hide data now; None if none does. It must be called before what they judge is read."""

@@ -13,6 +13,7 @@ from forgetless.domain.limits import SCRUB_PATIENCE_S
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.usage import Use, Used
 from forgetless.ports.ledger import Backlog, Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
+from forgetless.ports.request_effects import note_change
 from forgetless.ports.request_ledger import MemoryPage
 from forgetless.ports.usage import UsagePage, UsageRow
 from forgetless.service.access.hiding_ledger import HidingLedger, shown_job, uncovered
@@ -92,6 +93,8 @@ class HidingOperatorLedger(HidingLedger):
 
     def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
         self.whole.put_jobs(jobs)
+        if jobs:
+            note_change()
 
     def list_range(self, tenant: str, number: int, *, limit: int, cursor: str | None = None) -> MemoryPage:
         markers = self._markers(tenant)

@@ -137,16 +137,21 @@ class UsageMeter:
             raise refusal
 
     def settle(self, taken: Taken, *, done: bool) -> None:
-        """Say how what was taken ended; what was refused, failed or was a repeat does not count."""
+        """Say how what was taken ended; what was refused or failed does not count."""
+        self.settle_part(taken, taken.number if done else 0)
+
+    def settle_part(self, taken: Taken, done: int) -> None:
+        """Say how many of what was taken were done; only these count."""
+        undone = max(0, taken.number - done)
         with self._lock:
             for one in self.quotas_of(taken.key):
                 figures = self._figures_of(one)
                 if taken.kind is UsageKind.ADDS:
                     figures.open_adds = max(0, figures.open_adds - 1)
-                if not done:
-                    figures.count(taken.kind, taken.at, -taken.number)
-            if not done and taken.kind is not UsageKind.ADDS:
-                self._wait(taken, -taken.number)
+                if undone:
+                    figures.count(taken.kind, taken.at, -undone)
+            if undone and taken.kind is not UsageKind.ADDS:
+                self._wait(taken, -undone)
 
     def note(self, tenant: str, key_id: str, kind: UsageKind, number: int) -> None:
         """Count what is known only afterwards, such as tokens of an LLM."""

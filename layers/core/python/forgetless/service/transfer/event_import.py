@@ -20,6 +20,7 @@ from forgetless.domain.usage import UsageKind, Use, day_of
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.ports.named_ids import note_id, note_scope
 from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.transfer.mem0_history import foreign_events
 from forgetless.service.writing.add import one_add
@@ -156,8 +157,12 @@ class EventImport:
         for one in reads:
             if isinstance(one, Event):
                 check_imported(one.memory, most_chars=max(self._limits.message_chars, MAX_IMPORTED_CHARS))
+                note_id("memory_id", one.memory.id)
+                note_scope(one.memory.scope)
             else:
                 check_imported_job(*one, prompt_chars=self._limits.prompt_chars)
+                for scope in {one[0].scope, *(message.scope for message in one[1])}:
+                    note_scope(scope)
         return reads
 
     def _put_jobs(self, tenant: str, jobs: Sequence[tuple[Job, list[Message]]], payer: Payer | None) -> None:

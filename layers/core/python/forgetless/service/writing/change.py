@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from forgetless.domain.erasures import Target
@@ -20,6 +21,7 @@ from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.metadata import merged_metadata
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
+from forgetless.ports.request_effects import note_updates
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.history_portions import light_portions
@@ -62,6 +64,16 @@ class _Portion:
         return request_event_id(self.name, memory_id)
 
 
+def _portions(requests: Sequence[UpdateRequest], name: str) -> Iterator[_Portion]:
+    """All changes of a memory stand in the same portion, so it gets one version, and its room is checked once."""
+    by_memory: dict[str, list[UpdateRequest]] = {}
+    for request in requests:
+        by_memory.setdefault(request.memory_id, []).append(request)
+    of_each = list(by_memory.values())
+    for start in range(0, len(of_each), _PORTION):
+        yield _Portion(list(chain.from_iterable(of_each[start : start + _PORTION])), f"{name}\x00{start}")
+
+
 class ChangeService:
     """Changes and deletes existing memories."""
 
@@ -100,21 +112,25 @@ class ChangeService:
     def update_many(self, requests: Sequence[UpdateRequest], *, request_name: str | None = None) -> list[Memory]:
         """`update` for memories of one tenant, in portions, each of which is changed as a whole or not at all.
 
+        All memories are checked before the first portion. What others change meanwhile, or an embedder that fails, may
+        still stop a later one: the request's effects say how many memories were changed by then.
         A request that is repeated with the same `request_name` changes nothing more: its events are recognised.
         """
-        name = request_name or str(uuid.uuid4())
-        changed: list[Memory] = []
-        for start in range(0, len(requests), _PORTION):
-            portion = _Portion(requests[start : start + _PORTION], f"{name}\x00{start}")
-            changed += self._update_portion(portion, may_be_repeat=request_name is not None)
-        return changed
-
-    def _update_portion(self, portion: _Portion, *, may_be_repeat: bool) -> list[Memory]:
-        retry = ConflictRetry(self._clock)
+        portions = list(_portions(requests, request_name or str(uuid.uuid4())))
         # Unless this is a repeat, none of our events can be in the ledger before the first try.
-        before = self._changeable(portion, look_back=may_be_repeat)
+        held = [self._changeable(portion, look_back=request_name is not None) for portion in portions]
+        if len(portions) > 1:
+            for portion, before in zip(portions, held, strict=True):
+                self._all_changed(portion, before)
+        changed: dict[str, Memory] = {}
+        for portion, before in zip(portions, held, strict=True):
+            changed |= self._update_portion(portion, before)
+        return [changed[request.memory_id] for request in requests]
+
+    def _update_portion(self, portion: _Portion, before: dict[str, Memory]) -> dict[str, Memory]:
+        retry = ConflictRetry(self._clock)
         while True:
-            after = {memory.id: self._changed(portion, memory) for memory in before.values()}
+            after = self._all_changed(portion, before)
             stored = {id_: memory for id_, memory in after.items() if memory.version > before[id_].version}
             try:
                 self._store_update(before, list(stored.values()))
@@ -123,7 +139,7 @@ class ChangeService:
                     raise
                 before = self._changeable(portion, look_back=True)
             else:
-                return [after[request.memory_id] for request in portion.requests]
+                return after
 
     def _store_update(self, before: Mapping[str, Memory], stored: Sequence[Memory]) -> None:
         """Append the next versions of memories and index them; after a VersionConflictError nothing is written."""
@@ -134,10 +150,15 @@ class ChangeService:
         events = [Event(EventKind.UPDATE, memory) for memory in stored]
         self._outbox.record(events)
         self._ledger.append(events)
+        note_updates(len(stored))
         if rows:
             self._indexer.write(rows, changes=[Change(before[row.memory.id], row.memory) for row in rows])
         if unworded := [memory for memory in stored if memory.text == before[memory.id].text]:
             self._indexer.replace_rows([Change(before[memory.id], memory) for memory in unworded])
+
+    def _all_changed(self, portion: _Portion, before: Mapping[str, Memory]) -> dict[str, Memory]:
+        """Each memory's next version, by its id; raises InvalidRequestError if one cannot be changed like this."""
+        return {id_: self._changed(portion, memory) for id_, memory in before.items()}
 
     def _changed(self, portion: _Portion, memory: Memory) -> Memory:
         """The next version with all changes of this memory, or the memory itself if this request has already made it.

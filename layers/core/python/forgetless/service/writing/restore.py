@@ -7,6 +7,7 @@ import uuid
 from forgetless.domain.errors import NotFoundError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.ports.clock import Clock
+from forgetless.ports.request_effects import note_updates
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import note_stored
 from forgetless.service.conflict_retry import ConflictRetry
@@ -66,6 +67,7 @@ class RestoreService:
         self._outbox.record(events)
         self._ledger.append(events)
         note_stored(1)
+        note_updates(1)
         self._indexer.write(rows, changes=[Change(memory, after)])
         return after
 

@@ -21,6 +21,7 @@ from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.scope_ids import has_id
 from forgetless.domain.keys import Role
 from forgetless.domain.limits import SCANNED_ROWS
+from forgetless.ports.named_ids import note_id
 from forgetless.service.requests import PageRequest
 
 __all__ = ["ROUTES"]
@@ -72,7 +73,7 @@ def delete_numbered(caller: CurrentCaller, entity_type: str, entity_id: str) -> 
         found = reads.entities(caller.tenant, size=_MOST_ENTITIES, number=None, cursor=cursor, kinds=(entity_type,))
         for entity in found.items:
             if str(entity_number(entity.kind, entity.id)) == entity_id:
-                return _delete(caller, entity.kind, entity.id)
+                return _delete(caller, entity.kind, note_id(f"{entity.kind}_id", entity.id))
         looked_at, cursor = looked_at + _MOST_ENTITIES, found.cursor
         if cursor is None:
             raise NotFoundError("Entity not found!")

@@ -23,6 +23,7 @@ from forgetless.domain.bulk_jobs import BulkJob, BulkKind
 from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import Role
+from forgetless.ports.named_ids import note_id, note_scope
 from forgetless.service.reading.job_lists import ADD, JobChoice
 
 __all__ = ["ROUTES"]
@@ -48,7 +49,9 @@ def get_event(caller: CurrentCaller, event_id: str) -> Response:
         bulk = caller.services.bulk.job(caller.tenant, event_id)
         if bulk is None:
             raise NotFoundError(_UNKNOWN)
+        _note_ids(bulk)
         return json_response(bulk_event_item(bulk, caller.services.cleanings()))
+    note_scope(job.scope)
     item = event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results]))
     if (next_try := reads.waits_until(job)) is not None:
         item |= {"error": _BEHIND, "next_try_at": next_try}
@@ -101,6 +104,8 @@ def cancel_event(caller: CurrentCaller, event_id: str) -> Response:
     services = caller.services
     if services.reads.job(caller.tenant, event_id) is not None:
         raise ConflictError("An add cannot be cancelled; delete its memories instead.")
+    if (held := services.bulk.job(caller.tenant, event_id)) is not None:
+        _note_ids(held)  # a job that has ended names nobody
     return json_response(bulk_event_item(services.bulk.cancel(caller.tenant, event_id)))
 
 
@@ -114,7 +119,14 @@ def retry_event(caller: CurrentCaller, event_id: str) -> Response:
         job = caller.services.failed_adds.retry(caller.tenant, event_id, key_id=caller.source_key)
     except NotFoundError:
         raise NotFoundError(_UNKNOWN) from None
+    note_scope(job.scope)
     return json_response(event_item(job, {}), status=202)
+
+
+def _note_ids(job: BulkJob) -> None:
+    for name, value in job.ids.items():
+        if isinstance(value, str):
+            note_id(name, value)
 
 
 ROUTES = (

@@ -11,12 +11,13 @@ from forgetless.api.answer_size import TRUNCATED, cut_headers, fitting
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.field_checks import check_json
 from forgetless.api.json_response import json_response
-from forgetless.api.named_entities import check_reader
+from forgetless.api.named_entities import check_reader, note_entities
 from forgetless.api.platform.scope_filter import scope_of
 from forgetless.api.platform.search_wire import Ids
 from forgetless.api.platform.wire import ExportCreate, ExportGet, Filters, SummaryBody
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.filters.ast import Filter
 from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
@@ -40,9 +41,12 @@ def get_export(caller: CurrentCaller, body: ExportGet) -> Response:
         raise InvalidRequestError("memory_export_id or filters is required.")
     if caller.services.exports.asks_llm:
         caller.check_llm_tokens()
-    shaped = caller.services.exports.get(
-        caller.tenant, body.memory_export_id, body.filters, check_reader=lambda where: check_reader(caller, where)
-    )
+
+    def check(where: Filter) -> None:
+        note_entities(where)  # who reads it may be another than who made it, and names the export alone
+        check_reader(caller, where)
+
+    shaped = caller.services.exports.get(caller.tenant, body.memory_export_id, body.filters, check_reader=check)
     said = [] if shaped.by_llm else [_MAPPED]
     if not shaped.whole:
         said.append(f"made from {shaped.memories} memories; more may match")

@@ -22,7 +22,6 @@ from forgetless.api.memory_requests import (
     update_request,
 )
 from forgetless.api.named_entities import note_entities
-from forgetless.api.named_ids import note_id
 from forgetless.api.platform.query_objects import read_object
 from forgetless.api.platform.scope_filter import named_ids
 from forgetless.api.platform.search_wire import Ids
@@ -37,6 +36,7 @@ from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.scope import SCOPE_IDS
+from forgetless.ports.named_ids import note_id
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.writing.erase_memories import FilteredDelete
 

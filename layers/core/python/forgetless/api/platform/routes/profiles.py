@@ -12,6 +12,7 @@ from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.api.size_limits import MAX_WORD_CHARS, JsonBytes
 from forgetless.domain.errors import NotFoundError
+from forgetless.ports.named_ids import note_id
 
 __all__ = ["ROUTES"]
 
@@ -21,6 +22,7 @@ _STATUS = "not_enabled"
 def get_profile(caller: CurrentCaller, entity_id: str) -> Response:
     """Answer that there is no profile."""
     del caller
+    note_id("user_id", entity_id)
     profile = {"profile": None, "status": _STATUS, "entity_type": "user", "entity_id": entity_id}
     return json_response({**profile, "updated_at": None, "generation_count": 0})
 

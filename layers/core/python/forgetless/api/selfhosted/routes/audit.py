@@ -13,6 +13,7 @@ from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.audit import AuditEntry, AuditKind
 from forgetless.domain.keys import Role
+from forgetless.ports.named_ids import note_id
 
 __all__ = ["ROUTES"]
 
@@ -38,7 +39,7 @@ def list_audit(
     ids = {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id}
     named = {name: [check_named(name, value)] for name, value in ids.items() if value is not None}
     if memory_id is not None:
-        named["memory_id"] = [memory_id]
+        named["memory_id"] = [note_id("memory_id", memory_id)]
     page = caller.all_services.audit.page(
         caller.tenant, limit=limit, cursor=cursor, named=named, kind=kind, key_id=key_id
     )

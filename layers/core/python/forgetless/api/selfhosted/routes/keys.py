@@ -8,13 +8,15 @@ from typing import Any
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.field_checks import check_identifier, check_time
+from forgetless.api.field_checks import check_time
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.wire import KeyCreate, KeyRotate
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.identifiers import new_identifier
 from forgetless.domain.key_limits import ANY, KeyLimits
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.ports.named_ids import note_id
 
 __all__ = ["ROUTES"]
 
@@ -30,7 +32,7 @@ def create_key(caller: CurrentCaller, body: KeyCreate) -> Response:
     if body.user_ids is not None and not body.user_ids:
         raise InvalidRequestError("user_ids: the list is empty; leave it out for a key that is not limited to users.")
     limits = KeyLimits(
-        tuple(check_identifier("user_ids", id_) for id_ in body.user_ids or ()),
+        tuple(_checked("user_ids", id_) for id_ in body.user_ids or ()),
         _listed("agent_ids", body.agent_ids),
         _listed("app_ids", body.app_ids),
     )
@@ -73,7 +75,12 @@ def _item(key: ApiKey) -> dict[str, Any]:
 
 
 def _listed(name: str, ids: Sequence[str]) -> tuple[str, ...]:
-    return tuple(ANY if id_.strip() == ANY else check_identifier(name, id_) for id_ in ids)
+    return tuple(ANY if id_.strip() == ANY else _checked(name, id_) for id_ in ids)
+
+
+def _checked(name: str, id_: str) -> str:
+    """The id; it is noted under the name by which the audit list is searched."""
+    return note_id(name.removesuffix("s"), new_identifier(name, id_))
 
 
 ROUTES = (

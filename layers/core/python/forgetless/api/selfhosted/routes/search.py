@@ -10,6 +10,7 @@ from starlette.responses import Response
 from forgetless.api.answer_size import results_object
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import ENTITY_IDS, check_filters, check_moment, check_named
+from forgetless.api.named_entities import note_entities
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.search_wire import SearchBody
 from forgetless.api.selfhosted.serialize import search_item
@@ -91,6 +92,7 @@ def _names_entities(condition: Any) -> bool:
 
 def _parsed(filters: Mapping[str, Any]) -> Filter:
     where = parse_filter(filters)
+    note_entities(where)
     for condition in _conditions(where):
         field = condition.field
         if condition.op is Operator.EXISTS and not field.metadata and field.name in SCOPE_IDS:

@@ -1,12 +1,13 @@
-"""The ids that a request names, for the audit list: what checks an id notes it for the request that it belongs to."""
+"""The ids that a request is about, for the audit list: what checks or finds an id notes it for the current request."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 
 from forgetless.domain.audit import MOST_IDS
+from forgetless.domain.scope import Scope
 
-__all__ = ["NamedIds", "begin_named_ids", "note_id"]
+__all__ = ["NamedIds", "begin_named_ids", "note_id", "note_scope"]
 
 #: By the name of an id, its values.
 NamedIds = dict[str, set[str]]
@@ -29,3 +30,9 @@ def note_id(name: str, value: str) -> str:
         if len(values) < MOST_IDS:
             values.add(value)
     return value
+
+
+def note_scope(scope: Scope) -> None:
+    """Note each id of a scope."""
+    for name, value in scope.ids().items():
+        note_id(name, value)
