@@ -14,8 +14,8 @@ __all__ = ["AUDIT", "AUDIT_KEY", "MOST_IDS", "AuditEntry", "AuditKind", "scope_d
 
 #: The kinds of documents: some entries of a process, and the key of the tenant's digests.
 AUDIT, AUDIT_KEY = "audit", "audit-key"
-#: So many ids of each name are noted: as many as a batch or a list in a filter may have.
-MOST_IDS = 1000
+#: So many ids of each name are noted: more than a batch names, and as many as the filters of a request.
+MOST_IDS = 2000
 
 
 class AuditKind(StrEnum):
