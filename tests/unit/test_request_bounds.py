@@ -253,6 +253,9 @@ def test_bodies_that_do_not_end_take_a_bounded_room_together(
             for client in clients[4:]:  # what has ended is not counted any more
                 await _send(client, begin + b"a")
                 assert (await _answers(client, b"bytes.")).endswith(b"6000000 bytes.")
+            for client in clients[1:]:
+                await _send(client, b"GET /" + _HOST + b"\r\n")
+                assert (await _answers(client, b"bytes.")).endswith(b"0 bytes.")
             return [first]
 
     [first] = asyncio.run(asyncio.wait_for(run(), 60))
