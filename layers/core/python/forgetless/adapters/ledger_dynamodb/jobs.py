@@ -104,16 +104,18 @@ class JobStore(Store):
             of_tenant = found.setdefault(key.pk.rpartition("#")[0], [])  # a job's partition: its tenant and its id
             if len(of_tenant) < _OLDEST:
                 of_tenant.append(key)
-        lists = [list(islice(self._of_speakers(keys, now, pending_before), each)) for keys in found.values()]
+        lists = [self._of_speakers(keys, now, pending_before, each) for keys in found.values()]
         return in_turn(lists, limit)
 
-    def _of_speakers(self, keys: list[Key], now: str, pending_before: str) -> Iterator[Job]:
-        """The stuck jobs among these, the oldest of each speaker."""
-        seen: set[str] = set()
-        for job in self._stuck_among(keys, now, pending_before):
-            if (speaker := job.scope.writer_key()) not in seen:
-                seen.add(speaker)
-                yield job
+    def _of_speakers(self, keys: list[Key], now: str, pending_before: str, most: int) -> list[Job]:
+        """Up to `most` stuck jobs among these, the oldest of each speaker."""
+        oldest: dict[str, Job] = {}
+        for portion in portions(keys, max(most, 1)):
+            for job in self._stuck_among(portion, now, pending_before):
+                oldest.setdefault(job.scope.writer_key(), job)
+            if len(oldest) >= most:
+                break
+        return list(oldest.values())[:most]
 
     def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
         del succeeded_before  # TTL removes them

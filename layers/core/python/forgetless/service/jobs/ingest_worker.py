@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 _REQUEST_ENDED_S = REQUEST_S + 5.0
 #: How many jobs are read at once, of all tenants and of each, and how many of them run at once: each waits for the LLM
 #: most of the time.
-_JOBS, _EACH = 200, 50
+_JOBS, _EACH = 100, 50
 _AT_ONCE = 4
 #: How long a turn waits for one of the jobs that run to end.
 _LOOK_S = 1.0
