@@ -441,6 +441,12 @@ def _stuck_jobs(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _stuck_in_turn(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.stuck_in_turn(now=at(9), pending_before=at(99), limit=9, each=2)
+    assert not any(job.finished for job in found)
+    return Counter()
+
+
 def _backlog(ledger: Ledger, tenant: str) -> Done:
     found = ledger.backlog(jobs=9, counted=9)
     assert not any(job.finished for job in found.oldest_jobs)

@@ -6,7 +6,7 @@ import random
 import uuid
 from collections.abc import Mapping
 
-from forgetless.domain.bulk_jobs import FILTERS, BulkJob, BulkKind
+from forgetless.domain.bulk_jobs import BULK_JOB, FILTERS, BulkJob, BulkKind
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.retention import DAY_S, Retention
@@ -144,6 +144,22 @@ def _turn(stage: Stage, _: object) -> None:
     stage.services.bulk_worker.turn()
 
 
+def _look_for_adds(stage: Stage, _: object) -> None:
+    random.seed(7)  # it begins with a speaker at random
+    now = stage.clock.now()
+    stage.ledger.stuck_in_turn(now=now, pending_before=now, limit=200, each=50)
+
+
+def _start_deletes(stage: Stage) -> None:
+    request = {"ids": {"user_id": "alice"}, "names": [], FILTERS: {"metadata": {"topic": "none"}}}
+    for _ in range(stage.size // 50):
+        stage.services.bulk.start(TENANT, BulkKind.DELETE, request)
+
+
+def _look_for_bulk_jobs(stage: Stage, _: object) -> None:
+    stage.ledger.due_in_turn(BULK_JOB, now=later(stage.clock.now(), DAY_S), limit=200, each=20)
+
+
 JOB_CASES: Mapping[str, JobCase] = {
     "sweep with nothing to do": JobCase(_sweep),
     "sweep with everything pending": JobCase(_sweep, _mark_all_pending),
@@ -160,6 +176,8 @@ JOB_CASES: Mapping[str, JobCase] = {
     "webhooks with nothing due": JobCase(_deliver),
     "webhooks with many deliveries due": JobCase(_deliver, _announce),
     "the worker of bulk jobs with nothing to do": JobCase(_turn),
+    "the worker's look for bulk jobs among many": JobCase(_look_for_bulk_jobs, _start_deletes),
+    "the worker's look for adds among many": JobCase(_look_for_adds, _lose_jobs),
     "an export's first portion": _export(None),
     "an export's portion of events": _export("events."),
     "an import of 200 lines": JobCase(_import),

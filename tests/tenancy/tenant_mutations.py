@@ -56,6 +56,67 @@ _WAITS = (
     ),
 )
 
+_TURNS = "tests/unit/service/jobs/test_ingest_turns.py"
+_BULK_WORKER = "tests/unit/service/jobs/test_bulk_worker.py"
+_WORKERS = (
+    Mutation(
+        "worker: adds are begun by age",
+        "service/jobs/ingest_worker.py",
+        "key=lambda one: (busy[one.tenant], self._served.get(one.tenant, 0), one.created_at))",
+        "key=lambda one: one.created_at)",
+        (_TURNS, "-k", "all_slots or one_after_the_other"),
+    ),
+    Mutation(
+        "worker: an add's backlog hides those of other tenants",
+        "service/jobs/ingest_worker.py",
+        "self._ledger.stuck_in_turn(now=now, pending_before=now, limit=_JOBS, each=_EACH)",
+        "self._ledger.stuck_jobs(now=now, pending_before=now, limit=_JOBS)",
+        (_TURNS, "-k", "first_turn"),
+    ),
+    Mutation(
+        "worker: a speaker's backlog hides the other speakers",
+        "adapters/ledger_sqlite/jobs.py",
+        "lane = 0 if job.finished else job.lane",
+        "lane = 0",
+        ("tests/contract/ledger/test_jobs.py", "-k", "sqlite and no_speaker_hides"),
+    ),
+    Mutation(
+        "worker: a long add keeps its slot",
+        "service/writing/extraction_calls.py",
+        "if course.calls and goes_on is not None and not goes_on():",
+        "if False:",
+        (_TURNS, "-k", "slot_back"),
+    ),
+    Mutation(
+        "worker: an add that cannot run is tried without a rest",
+        "service/jobs/ingest_worker.py",
+        "if moved:",
+        "if True:",
+        (_TURNS, "-k", "without_a_rest"),
+    ),
+    Mutation(
+        "worker: a tenant with many bulk jobs has many portions in a turn",
+        "service/jobs/bulk_worker.py",
+        "elif job.tenant not in served and self._portion(job):",
+        "elif self._portion(job):",
+        (_BULK_WORKER, "-k", "one_portion"),
+    ),
+    Mutation(
+        "worker: many bulk jobs hide those of other tenants",
+        "service/jobs/bulk_worker.py",
+        "self._ledger.due_in_turn(BULK_JOB, now=self._clock.now(), limit=_JOBS, each=_EACH)",
+        "self._ledger.due_documents(BULK_JOB, now=self._clock.now(), limit=_JOBS)",
+        (_BULK_WORKER, "-k", "one_portion"),
+    ),
+    Mutation(
+        "worker: any number of deletes by filter wait",
+        "service/jobs/delete_matching.py",
+        "self._open.refuse_more(asked.tenant)",
+        "pass",
+        ("tests/unit/service/jobs/test_delete_matching.py", "-k", "bounded_number_of_deletes"),
+    ),
+)
+
 _JOB = "service/jobs/delete_tenant.py"
 
 _LIFETIMES = (
@@ -311,4 +372,4 @@ _DELETIONS = (
     ),
 )
 
-TENANTS = (*_LIFETIMES, *_FILTERS, *_EXPORTS, *_DELETIONS, *_WAITS)
+TENANTS = (*_LIFETIMES, *_FILTERS, *_EXPORTS, *_DELETIONS, *_WAITS, *_WORKERS)

@@ -106,6 +106,8 @@ def test_what_is_due_is_found_in_turn_so_that_nobody_hides_the_others(ledger: Le
     ledger.put_document(a_document("not yet", tenant="fourth", due_at=at(9)))
     ledger.put_document(a_document("else", kind="export", due_at=at(1)))
     ledger.put_document(a_document("never", tenant="fifth"))
+    ledger.put_document(a_document("of nobody", kind="job", tenant="", due_at=at(1)))
+    assert [one.id for one in ledger.due_in_turn("job", now=at(8), limit=9, each=9)] == ["of nobody"]
 
     def found(limit: int, each: int) -> list[str]:
         return [one.id for one in ledger.due_in_turn("webhook", now=at(8), limit=limit, each=each)]

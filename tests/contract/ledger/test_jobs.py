@@ -132,6 +132,38 @@ def test_stuck_jobs_have_expired_leases_or_wait_too_long_oldest_first(ledger: Le
     assert ledger.stuck_jobs(now=at(10), pending_before=at(5), limit=1) == [leaseless]
 
 
+def test_stuck_jobs_are_found_in_turn_so_that_no_tenant_and_no_speaker_hides_the_others(ledger: Ledger) -> None:
+    def put(name: str, second: int, scope: Scope, **fields: Any) -> None:
+        ledger.put_job(a_job(name, second=second, scope=scope, **fields), [])
+
+    def found(limit: int, each: int) -> list[str]:
+        jobs = ledger.stuck_in_turn(now=at(50), pending_before=at(50), limit=limit, each=each)
+        return [job.id for job in jobs]
+
+    alice, elsewhere = Scope("acme", user_id="alice"), Scope("acme", user_id="alice", run_id="elsewhere")
+    for second in range(12):
+        put(f"alice {second}", second, alice if second % 2 else elsewhere)
+    put("bob", 20, Scope("acme", user_id="bob"))
+    put("run", 21, Scope("acme", run_id="alice\ud800"))
+    put("held first", 22, Scope("other", user_id="alice"), lease_until=at(60))
+    put("held second", 23, Scope("other", user_id="alice"))
+    put("running", 24, Scope("other", user_id="bob"), state=JobState.RUNNING, lease_owner="me", lease_until=at(60))
+    put("expired", 25, Scope("other", user_id="carol"), state=JobState.RUNNING, lease_owner="me", lease_until=at(50))
+    put("new", 50, Scope("third", user_id="alice"))
+    put("ended", 1, Scope("third", user_id="bob"), state=JobState.FAILED)
+    firsts = {"acme": {"alice 0", "bob", "run"}, "other": {"held second", "expired"}}
+    every = set().union(*firsts.values())
+    assert set(found(99, 9)) == {job_id(name) for name in every}
+    for _ in range(9):
+        for two in (found(2, 9), found(99, 1)):
+            assert len(two) == 2
+            assert all({job_id(name) for name in names} & set(two) for names in firsts.values())
+    ledger.update_job(
+        replace(a_job("alice 0", scope=elsewhere), state=JobState.FAILED), held=a_job("alice 0", scope=elsewhere)
+    )
+    assert job_id("alice 1") in found(99, 9)
+
+
 def test_the_jobs_of_an_import_are_put_together(ledger: Ledger) -> None:
     held = a_job("b", request={"infer": True})
     ledger.put_job(held, [])

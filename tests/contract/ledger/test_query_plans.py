@@ -16,8 +16,9 @@ from forgetless.domain.scope import Scope
 from forgetless.domain.usage import UsageKind, Use
 from tests.contract.ledger.making import a_job, a_memory, add, at
 
-#: A step that reads every row of a table; an index that has only the rows in question may be read whole.
-_WHOLE_TABLE = re.compile(r"SCAN (?!\(subquery)\w+(?! USING (?:COVERING )?INDEX)\b")
+#: A step that reads every row of a table; an index that has only the rows in question may be read whole, and so may the
+#: lanes of jobs, which are no table.
+_WHOLE_TABLE = re.compile(r"SCAN (?!\(subquery|lanes\b)\w+(?! USING (?:COVERING )?INDEX)\b")
 EVERY_ID = Scope("acme", user_id="anna", agent_id="bot", app_id="notes", run_id="talk")
 
 
@@ -93,4 +94,5 @@ def test_what_a_sweep_asks_for(ledger: SqliteLedger) -> None:
     assert_in_order(plans(ledger, lambda: ledger.unindexed(before=at(9), limit=9, tenant="acme")))
     assert_in_order(plans(ledger, lambda: ledger.due_documents(BULK_JOB, now=at(9), limit=9)))
     assert_in_order(plans(ledger, lambda: ledger.stuck_jobs(now=at(9), pending_before=at(9), limit=9)))
+    assert_in_order(plans(ledger, lambda: ledger.stuck_in_turn(now=at(9), pending_before=at(9), limit=9, each=9)))
     assert_in_order(plans(ledger, lambda: ledger.backlog(jobs=9, counted=9)))

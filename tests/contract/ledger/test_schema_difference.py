@@ -112,7 +112,7 @@ _DOCTORED: dict[str, tuple[Doctor, str]] = {
     "application": (run(f"PRAGMA application_id = {APPLICATION + 1}"), "has the application id"),
     "another program's": (run("PRAGMA user_version = 18", "PRAGMA application_id = 1"), "has the application id 1,"),
     "newer": (run("PRAGMA user_version = 99"), "was made by a newer Forgetless .schema 99.*restore it with the newer"),
-    "older": (run("PRAGMA user_version = 18"), "another definition of the table memories.*behind_since"),
+    "older": (run("PRAGMA user_version = 18"), "another definition of the table jobs.*lane"),
     "none": (run("PRAGMA user_version = 0"), "has the schema 0, which no ledger has"),
     "negative": (run("PRAGMA user_version = -1"), "has the schema -1"),
 }

@@ -185,3 +185,29 @@ def test_exports_and_ended_jobs_of_schema_3_come_to_their_end(tmp_path: Path) ->
         assert ledger.due_documents("export", now=later(at(5), 30 * DAY_S), limit=9) == [export]
         assert ledger.expire_jobs(succeeded_before=at(1), failed_before=None, limit=9) == 1
         assert ledger.jobs("acme", limit=9) == ([], None)
+
+
+def test_jobs_that_waited_before_the_upgrade_have_the_lanes_of_their_speakers(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    sqlite_of_schema_3(path, [])
+    waiting = [a_job(name, second=1, scope=Scope("acme", user_id=name)) for name in "ab"]
+    ended = a_job("c", state=JobState.SUCCEEDED)
+    columns = "(tenant, id, state, created_at, updated_at, text_id, body)"
+    with closing(sqlite3.connect(path)) as db, db:
+        for number, job in enumerate([*waiting, ended], 1):
+            db.execute("INSERT INTO texts (text_id, body) VALUES (?, x'7b7d')", (number,))
+            values = (to_blob("acme"), to_blob(job.id), str(job.state), at(1), at(1), number, dump_job(job))
+            db.execute(f"INSERT INTO jobs {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def lanes() -> dict[bytes, int]:
+        with closing(sqlite3.connect(path)) as db:
+            return dict(db.execute("SELECT id, lane FROM jobs").fetchall())
+
+    with closing(SqliteLedger(path)) as ledger:
+        ledger.ping()  # it is migrated when it is first used
+        assert lanes() == {to_blob(job.id): 0 if job.finished else job.lane for job in [*waiting, ended]}
+        ledger.update_job(replace(waiting[0], state=JobState.FAILED), held=waiting[0])
+        assert lanes()[to_blob(waiting[0].id)] == 0, "nothing tells whose an ended job was"
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE jobs SET lane = 0")  # as the version before writes them
+        assert ledger.stuck_in_turn(now=at(9), pending_before=at(9), limit=9, each=9) == waiting[1:]

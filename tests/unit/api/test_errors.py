@@ -22,6 +22,7 @@ from forgetless.domain.errors import (
     LlmUnavailableError,
     RateLimitedError,
     TooManyGuessesError,
+    TooManyJobsError,
     VersionConflictError,
 )
 from tests.unit.api.client import ADMIN, Api
@@ -60,7 +61,7 @@ def test_who_may_come_again_is_told_when_in_whole_seconds_and_nobody_else(kind: 
     error.message, error.missing, error.challenge = "what to do", False, None  # type: ignore[attr-defined]
     error.event_id = "e1"  # type: ignore[attr-defined]
     error.limit, error.reset_s = 60, 9  # type: ignore[attr-defined]
-    told = DependencyError | ConflictError | RateLimitedError | TooManyGuessesError
+    told = DependencyError | ConflictError | RateLimitedError | TooManyGuessesError | TooManyJobsError
     waits = isinstance(error, told) and STATUS[kind] not in {403, 422, 502}
     if waits and not isinstance(error, ConflictError):
         error.retry_after = 7  # type: ignore[attr-defined]

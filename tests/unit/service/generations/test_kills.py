@@ -33,6 +33,7 @@ _READS = frozenset(
         "digest_key",
         "document",
         "due_documents",
+        "due_in_turn",
         "erasure_state",
         "contents",
         "held",

@@ -16,6 +16,7 @@ from forgetless.domain.errors import (
     LedgerError,
     NotFoundError,
     PreconditionFailedError,
+    TooManyJobsError,
 )
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.jobs import JobState
@@ -23,6 +24,7 @@ from forgetless.domain.limits import ERASE_IN_REQUEST_S
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.service.jobs import delete_matching, removal
+from forgetless.service.jobs.open_deletes import MOST_OPEN_DELETES
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.services import Services
 from forgetless.service.writing.erase_memories import FilteredDelete
@@ -93,6 +95,34 @@ def test_a_larger_one_goes_on_as_a_job_that_judges_each_memory_when_its_portion_
     assert set(job.request) == {"owners"}, "nothing of the filter stays, and no id"
     assert "alice" not in str(job.request)
     assert world.index.count() == 4
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_tenant_has_a_bounded_number_of_deletes_that_have_not_ended(world: World) -> None:
+    drink(world, 7)
+    begin = world.services.changes.delete_matching
+    nothing = replace(OF_ALICE, filters={"metadata": {"topic": "water"}})
+    jobs = [begin(nothing).event_id for _ in range(MOST_OPEN_DELETES)]
+    for services in (world.services, world.services.limited_to(only("alice"))):
+        with pytest.raises(TooManyJobsError, match="20 deletes by filter have not ended") as refused:
+            services.changes.delete_matching(OF_ALICE)
+    assert refused.value.retry_after == 30
+    assert len(world.texts()) == 7, "nothing was deleted"
+    assert begin(replace(nothing, tenant="other")).deleted == 0
+    world.services.bulk.cancel("default", jobs[0])
+    assert job_of(world, begin(OF_ALICE).event_id).kind is BulkKind.DELETE
+    with pytest.raises(TooManyJobsError):
+        begin(OF_ALICE)
+    finish(world)
+    assert begin(OF_ALICE).deleted == 0
+    assert world.texts() == ["said 5", "said 3", "said 1"]
+
+
+def test_deletes_that_end_in_their_request_are_not_counted(world: World) -> None:
+    drink(world, 2)
+    for _ in range(MOST_OPEN_DELETES + 1):
+        world.services.changes.delete_matching(OF_ALICE)
+    assert world.texts() == ["said 1"]
 
 
 def test_a_request_looks_at_a_bounded_number_of_memories(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

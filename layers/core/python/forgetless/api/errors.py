@@ -34,6 +34,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.RateLimitedError: 429,
     errors.StoredQuotaError: 413,
     errors.TooManyGuessesError: 429,
+    errors.TooManyJobsError: 429,
     errors.NotFoundError: 404,
     errors.PreconditionFailedError: 412,
     errors.ConflictError: 409,
@@ -81,7 +82,7 @@ def answer_error(error: Exception, request_id: str, *, method: str = "", path: s
         _logger.error("request %s failed", request_id, exc_info=error)
         return _failure(500, "Internal server error.", "internal_error", request_id)
     status = status_of(error)
-    if isinstance(error, errors.RateLimitedError | errors.TooManyGuessesError):
+    if status == 429:
         # mem0's server puts the message under "error", but its clients read "detail".
         body = {"detail": error.message, "error": error.message}
         return json_response(body, status=status, headers=_headers(error, status))

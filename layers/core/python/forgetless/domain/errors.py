@@ -7,6 +7,7 @@ ForgetlessError
 ├── AuthenticationError            send a valid key (401)
 ├── ForbiddenError                 this key may not do this (403)
 ├── RateLimitedError               a quota for a minute, a day or a month is used up; wait (429)
+├── TooManyJobsError               too many jobs of the tenant have not ended; wait (429)
 ├── StoredQuotaError               as many memories are stored as the quota allows; delete some (413)
 ├── NotFoundError                  no such memory or job (404)
 ├── PreconditionFailedError        the memory's version is not the one in the request (412)
@@ -84,6 +85,7 @@ __all__ = [
     "ShownErasedError",
     "StoredQuotaError",
     "TenantDeletedError",
+    "TooManyJobsError",
     "VersionConflictError",
 ]
 
@@ -174,6 +176,16 @@ class TooManyGuessesError(ForgetlessError):
 
     def __init__(self, *, retry_after: int) -> None:
         super().__init__(f"Too many invalid API keys from this address: try again in {retry_after} s.")
+        self.retry_after = retry_after
+
+
+class TooManyJobsError(ForgetlessError):
+    """As many jobs of the tenant as may be open have not ended. Retry after `retry_after` s."""
+
+    code = "too_many_jobs"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
         self.retry_after = retry_after
 
 

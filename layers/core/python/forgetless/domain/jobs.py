@@ -13,12 +13,15 @@ from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import seconds_between, wait_s
 
-__all__ = ["LLM_CALLS", "RETRIED", "Job", "JobState", "job_id_for"]
+__all__ = ["LANES", "LLM_CALLS", "RETRIED", "Job", "JobState", "job_id_for"]
 
 #: The key of a job's request under which a long add keeps what its calls of the LLM have given so far.
 LLM_CALLS = "llm_calls"
 #: The key under which an add that somebody started again, or imported, keeps when that was, and with which API key.
 RETRIED = "retried"
+
+#: The number of lanes that the speakers of a tenant share.
+LANES = 4096
 
 #: The code at the beginning of a job's error.
 _CODE = re.compile(r"[a-z_]+(?=:|$)")
@@ -87,6 +90,11 @@ class Job:
     def held_lease(self) -> str:
         """The name of the lease that is taken while it is held, until it is tried again: later adds wait behind it."""
         return f"held:{self.scope.writer_key()}"
+
+    @property
+    def lane(self) -> int:
+        """The lane in which it waits: that of its speaker. It is too short to tell who the speaker is."""
+        return int(self.scope.writer_key(), 16) % LANES
 
     @property
     def llm_calls(self) -> tuple[int, int] | None:

@@ -260,6 +260,13 @@ class Maintenance(Protocol):
         A PENDING job counts from its `next_try_at` if it has one.
         """
 
+    def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
+        """Up to `limit` stuck jobs, at most `each` of a tenant, and of each speaker only the oldest.
+
+        One of every tenant comes first, then another one of every tenant, and so on. If more than `each` speakers of a
+        tenant wait, others may be found next time; a ledger may look at a tenant's oldest jobs alone.
+        """
+
     def backlog(self, *, jobs: int, counted: int) -> Backlog:
         """What waits: the oldest `jobs`, and numbers up to `counted`; for metrics, so it may be seconds out of date.
 

@@ -12,7 +12,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.conflict_retry import ConflictRetry
 
-__all__ = ["change_document", "put_within"]
+__all__ = ["Change", "change_document", "put_within"]
 
 #: Maps the present document (None: there is none) to its next body. The result None leaves the document as it is.
 Change = Callable[[Document | None], Mapping[str, Any] | None]

@@ -43,6 +43,7 @@ from forgetless.service.jobs.held_adds import HeldAdds
 from forgetless.service.jobs.index_cleanings import IndexCleanings
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.ingest_worker import IngestWorker
+from forgetless.service.jobs.open_deletes import OpenDeletes
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.reindex_all import ReindexAll
 from forgetless.service.jobs.reindex_job import ReindexWork
@@ -147,7 +148,8 @@ class Services(RequestServices):
         )
         self._cleanings = IndexCleanings(ledger=whole, files=ports.index_files, clock=clock)
         remover = _remover(ports, self._outbox, beside)
-        self._matching = MatchingDeletes(remover=remover, bulk=starts, clock=clock)
+        open_deletes = OpenDeletes(ledger=whole, bulk=starts, clock=clock)
+        self._matching = MatchingDeletes(remover=remover, bulk=starts, open_deletes=open_deletes, clock=clock)
         llm_context = KnownContext(llm_context_tokens)
         super().__init__(
             ports,

@@ -13,9 +13,10 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.leases_and_keys import first_slot, take_slot
-from forgetless.adapters.ledger_dynamodb.table import Between, portions
+from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import time_place, to_cursor
+from forgetless.domain.documents import in_turn
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
 from forgetless.domain.portions import weighed_portions
@@ -33,6 +34,8 @@ _LIST = "K"
 _BETWEEN = b"\n"
 #: About how many items `put_jobs` writes in one transaction; DynamoDB allows 100. A job or a message is two.
 _ITEMS = 80
+#: How many open jobs a look sees, the oldest first, and how many of a tenant it reads.
+_MOST_KEYS, _OLDEST = 50_000, 200
 #: So many messages with so many characters fit into one transaction with their job, whatever their alphabet.
 _FEW = 30
 _FEW_CHARS = 500_000
@@ -93,6 +96,27 @@ class JobStore(Store):
         oldest = heapq.merge(*streams, key=lambda job: (job.created_at, job.id))
         return list(islice(oldest, limit))
 
+    def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
+        queues = (self._table.queue_entries(queue) for queue in item_keys.OPEN_QUEUES)
+        found: dict[str, list[Key]] = {}
+        for entry in islice(heapq.merge(*queues, key=lambda entry: str(entry["gsi1sk"])), _MOST_KEYS):
+            key = key_of(entry)
+            of_tenant = found.setdefault(key.pk.rpartition("#")[0], [])  # a job's partition: its tenant and its id
+            if len(of_tenant) < _OLDEST:
+                of_tenant.append(key)
+        lists = [self._of_speakers(keys, now, pending_before, each) for keys in found.values()]
+        return in_turn(lists, limit)
+
+    def _of_speakers(self, keys: list[Key], now: str, pending_before: str, most: int) -> list[Job]:
+        """Up to `most` stuck jobs among these, the oldest of each speaker."""
+        oldest: dict[str, Job] = {}
+        for portion in portions(keys, max(most, 1)):
+            for job in self._stuck_among(portion, now, pending_before):
+                oldest.setdefault(job.scope.writer_key(), job)
+            if len(oldest) >= most:
+                break
+        return list(oldest.values())[:most]
+
     def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
         del succeeded_before  # TTL removes them
         if failed_before is None:
@@ -128,8 +152,11 @@ class JobStore(Store):
 
     def _stuck(self, queue: str, now: str, pending_before: str, limit: int) -> Iterator[Job]:
         for portion in portions(self._table.queue(queue, page=limit), max(limit, 1)):
-            held = self._jobs(portion)
-            yield from (held[key] for key in portion if key in held and _is_stuck(held[key], now, pending_before))
+            yield from self._stuck_among(portion, now, pending_before)
+
+    def _stuck_among(self, keys: Sequence[Key], now: str, pending_before: str) -> Iterator[Job]:
+        held = self._jobs(keys)
+        return (held[key] for key in keys if key in held and _is_stuck(held[key], now, pending_before))
 
 
 def complete(unit: Unit, job: Job) -> bool:

@@ -117,9 +117,8 @@ def _due_by_tenant(db: sqlite3.Connection, kind: str, now: str, limit: int, each
     """What is due of each tenant; tenants whose first is due longest come first."""
     query = f"{_SELECT} WHERE kind = ? AND tenant = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
     found: list[list[Row]] = []
-    tenant: bytes | None = b""
+    tenant: bytes | str | None = ""  # SQLite sorts every text below every blob, so an empty tenant is above it
     while True:
-        # An empty tenant has no documents with a due time, so every one of them is above it.
         (tenant,) = db.execute(_NEXT_TENANT, (kind, tenant)).fetchone()
         if tenant is None:
             break

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job, to_blob
 from forgetless.adapters.ledger_sqlite import blobs, erasures, usage
@@ -11,7 +12,8 @@ from forgetless.adapters.ledger_sqlite import leases_and_keys as leases
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import after_job, time_place
-from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.documents import in_turn
+from forgetless.domain.jobs import LANES, Job, JobState
 from forgetless.domain.memory import Message
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
@@ -20,19 +22,39 @@ from forgetless.ports.request_ledger import AcceptedJob
 __all__ = ["JobStore", "complete"]
 
 _PUT = """
-INSERT INTO jobs (tenant, id, state, created_at, updated_at, lease_owner, lease_until, body, text_id)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+INSERT INTO jobs (tenant, id, state, created_at, updated_at, lease_owner, lease_until, body, lane, text_id)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT (tenant, id) DO UPDATE SET
-    state = ?3, created_at = ?4, updated_at = ?5, lease_owner = ?6, lease_until = ?7, body = ?8, text_id = ?9
+    state = ?3, created_at = ?4, updated_at = ?5, lease_owner = ?6, lease_until = ?7, body = ?8, lane = ?9,
+    text_id = ?10
 """
 
-_STUCK = """
-SELECT tenant, jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id)
-WHERE state IN ('PENDING', 'RUNNING')
-  AND CASE state WHEN 'PENDING' THEN max(updated_at, coalesce(lease_until, '')) < ?
-      ELSE coalesce(lease_until, '') <= ? END
-ORDER BY created_at, id LIMIT ?
+_OPEN = "state IN ('PENDING', 'RUNNING')"
+_IS_STUCK = f"""
+{_OPEN} AND CASE state WHEN 'PENDING' THEN max(updated_at, coalesce(lease_until, '')) < :pending_before
+    ELSE coalesce(lease_until, '') <= :now END
 """
+
+_STUCK = f"""
+SELECT tenant, jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id) WHERE {_IS_STUCK}
+ORDER BY created_at, id LIMIT :limit
+"""  # noqa: S608 - our own names
+
+_NEXT_TENANT = f"SELECT min(tenant) FROM jobs WHERE tenant > ? AND {_OPEN}"  # noqa: S608
+
+#: The oldest stuck job of each lane of a tenant, beginning after a lane. It goes from lane to lane through the index,
+#: so it costs nothing that a lane has many jobs.
+_OF_LANES = f"""
+WITH RECURSIVE lanes (lane) AS (
+    SELECT min(lane) FROM jobs WHERE tenant = :tenant AND lane > :after AND lane <= :last AND {_OPEN}
+    UNION ALL
+    SELECT (SELECT min(lane) FROM jobs WHERE tenant = :tenant AND lane > lanes.lane AND lane <= :last AND {_OPEN})
+    FROM lanes WHERE lane IS NOT NULL
+)
+SELECT found.id FROM lanes CROSS JOIN jobs AS found WHERE tenant = :tenant AND found.id = (
+    SELECT id FROM jobs WHERE tenant = :tenant AND lane = lanes.lane AND {_IS_STUCK} ORDER BY created_at, id LIMIT 1
+) LIMIT :limit
+"""  # noqa: S608
 
 _SELECT = "SELECT jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id)"
 
@@ -94,8 +116,17 @@ class JobStore(Store):
         return self._connections.write(lambda db: _update(db, job, held, used), durable=True)
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        rows = self._connections.read(lambda db: db.execute(_STUCK, (pending_before, now, limit)).fetchall())
+        params = {"pending_before": pending_before, "now": now, "limit": limit}
+        rows = self._connections.read(lambda db: db.execute(_STUCK, params).fetchall())
         return [load_job(from_blob(tenant), *bodies) for tenant, *bodies in rows]
+
+    def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
+        params = {"pending_before": pending_before, "now": now}
+
+        def read(db: sqlite3.Connection) -> list[Job | None]:
+            return [_read(db, *key) for key in in_turn(_stuck_by_tenant(db, params, each), limit)]
+
+        return [job for job in self._connections.read(read) if job is not None]
 
 
 def complete(db: sqlite3.Connection, job: Job) -> bool:
@@ -113,10 +144,28 @@ def _read(db: sqlite3.Connection, tenant: str, job_id: str) -> Job | None:
     return None if row is None else load_job(tenant, *row)
 
 
+def _stuck_by_tenant(db: sqlite3.Connection, params: Mapping[str, str], each: int) -> list[list[tuple[str, str]]]:
+    """Of each tenant the keys of stuck jobs, the oldest of a lane each; chance says with which lane it begins."""
+    found: list[list[tuple[str, str]]] = []
+    tenant: bytes | None = b""
+    while True:
+        (tenant,) = db.execute(_NEXT_TENANT, (tenant,)).fetchone()
+        if tenant is None:
+            random.shuffle(found)  # so that none is always left out if more tenants wait than one look reads
+            return found
+        ids: list[tuple[bytes]] = []
+        begin = random.randrange(LANES)
+        for after, last in ((begin, LANES), (-1, begin)):
+            of_tenant = {**params, "tenant": tenant, "after": after, "last": last, "limit": each - len(ids)}
+            ids += db.execute(_OF_LANES, of_tenant)
+        found.append([(from_blob(tenant), from_blob(id_)) for (id_,) in ids])
+
+
 def _put(db: sqlite3.Connection, job: Job) -> None:
     owner = None if job.lease_owner is None else to_blob(job.lease_owner)
+    lane = 0 if job.finished else job.lane
     key = (to_blob(job.tenant), to_blob(job.id))
-    row = (*key, str(job.state), job.created_at, job.updated_at, owner, job.lease_until, dump_job(job))
+    row = (*key, str(job.state), job.created_at, job.updated_at, owner, job.lease_until, dump_job(job), lane)
     db.execute(_PUT, (*row, _request_id(db, key, dump(job.request))))
 
 

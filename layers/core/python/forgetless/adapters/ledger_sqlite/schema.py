@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from forgetless.adapters.ledger_codec import digest_of_name
+from forgetless.adapters.ledger_codec import digest_of_name, from_blob, load_job
 from forgetless.domain.errors import LedgerError
 
 __all__ = [
@@ -300,6 +300,14 @@ CREATE INDEX memories_behind ON memories (tenant, behind_since, created_at, posi
     WHERE behind_since IS NOT NULL AND pending_since IS NULL AND aside_since IS NULL
 """
 
+#: Open jobs by the lane of their speaker, so that one with many hides nobody else. A version before this leaves it 0.
+_LANES_OF_JOBS = """
+ALTER TABLE jobs ADD COLUMN lane INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET lane = lane_of_job(tenant, body) WHERE state IN ('PENDING', 'RUNNING');
+CREATE INDEX jobs_open_by_lane ON jobs (tenant, lane, created_at, id, state, updated_at, lease_until)
+    WHERE state IN ('PENDING', 'RUNNING')
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -321,6 +329,7 @@ _MIGRATIONS = (
     _USAGE,
     _NAMES,
     _BEHIND,
+    _LANES_OF_JOBS,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -365,6 +374,7 @@ def make_empty(connection: sqlite3.Connection, version: int) -> None:
 
 def _run(connection: sqlite3.Connection, scripts: Iterable[str]) -> None:
     connection.create_function("digest_of_name", 2, _digest_of_name, deterministic=True)
+    connection.create_function("lane_of_job", 2, _lane_of_job, deterministic=True)
     for script in scripts:
         for statement in script.split(";"):
             connection.execute(statement)
@@ -388,6 +398,10 @@ def is_usable(connection: sqlite3.Connection) -> bool:
 
 def _digest_of_name(name: bytes, key: bytes) -> bytes:
     return digest_of_name(key, name.decode("utf-8", "surrogatepass"))
+
+
+def _lane_of_job(tenant: bytes, body: bytes) -> int:
+    return load_job(from_blob(tenant), body, b"").lane
 
 
 def _refuse_a_foreign_file(connection: sqlite3.Connection) -> None:

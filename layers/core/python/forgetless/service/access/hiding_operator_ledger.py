@@ -163,7 +163,13 @@ class HidingOperatorLedger(HidingLedger):
         return self.whole.expiring_tenants(limit=limit)
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        found = self.whole.stuck_jobs(now=now, pending_before=pending_before, limit=limit)
+        return self._shown_jobs(self.whole.stuck_jobs(now=now, pending_before=pending_before, limit=limit))
+
+    def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
+        found = self.whole.stuck_in_turn(now=now, pending_before=pending_before, limit=limit, each=each)
+        return self._shown_jobs(found)
+
+    def _shown_jobs(self, found: list[Job]) -> list[Job]:
         markers = {tenant: self._markers(tenant) for tenant in {job.tenant for job in found}}
         return [shown_job(job, markers[job.tenant]) for job in found]
 

@@ -1,4 +1,4 @@
-"""BulkWorker: does bulk jobs where no queue asks for them: it looks for due jobs and does a portion of each."""
+"""BulkWorker: does bulk jobs where no queue asks for them: it looks for due jobs and does a portion for each tenant."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ __all__ = ["BulkWorker"]
 
 #: The seconds of a portion. They are few, because one worker does the portions of all jobs in turn.
 PORTION_S = 5.0
-#: How many jobs are read at once. Those that are due for longest come first.
-_JOBS = 20
+#: How many jobs are read at once, of all tenants and of each. Those that are due for longest come first.
+_JOBS, _EACH = 200, 20
+#: Jobs that belong to no tenant take turns as if each were a tenant.
+_NOBODY = ""
 
 
 class BulkWorker:
@@ -24,14 +26,24 @@ class BulkWorker:
         self._clock = clock
 
     def turn(self) -> bool:
-        """Do a portion of each due job, in turn, and remove those that ended long ago; False when none has moved."""
+        """Do a portion for each tenant, and remove jobs that ended long ago; False when none has moved.
+
+        It is a portion of the job that is due for longest, or of the next if that does not move.
+        """
         moved = False
-        for document in self._ledger.due_documents(BULK_JOB, now=self._clock.now(), limit=_JOBS):
+        served: set[str] = set()
+        for document in self._ledger.due_in_turn(BULK_JOB, now=self._clock.now(), limit=_JOBS, each=_EACH):
             job = BulkJob.of(document)
             if job.finished:
                 self._bulk.remove(job)
-                continue
-            self._bulk.run(job.tenant, job.id, job.version, seconds=PORTION_S)
-            now = self._bulk.job(job.tenant, job.id)
-            moved = moved or (now is not None and now.version != job.version)
+                moved = True
+            elif job.tenant not in served and self._portion(job):
+                moved = True
+                served |= {job.tenant} - {_NOBODY}
         return moved
+
+    def _portion(self, job: BulkJob) -> bool:
+        """Do a portion of the job; False if it has not moved, because another worker is busy with one of its lane."""
+        self._bulk.run(job.tenant, job.id, job.version, seconds=PORTION_S)
+        now = self._bulk.job(job.tenant, job.id)
+        return now is not None and now.version != job.version

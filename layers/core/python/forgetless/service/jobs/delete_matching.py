@@ -22,6 +22,7 @@ from forgetless.domain.key_limits import ANY, KeyLimits
 from forgetless.domain.limits import ERASE_IN_REQUEST_S, SCANNED_ROWS
 from forgetless.ports.clock import Clock
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.open_deletes import OpenDeletes
 from forgetless.service.jobs.removal import STEP, RemovalTask, Remover, Scan
 from forgetless.service.requests import ErasedScope
 from forgetless.service.writing.erase_memories import FilteredDelete
@@ -37,18 +38,30 @@ class MatchingDeletes:
     With `limits`, it begins only deletes of what is within them.
     """
 
-    def __init__(self, *, remover: Remover, bulk: BulkService, clock: Clock, limits: KeyLimits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        remover: Remover,
+        bulk: BulkService,
+        open_deletes: OpenDeletes,
+        clock: Clock,
+        limits: KeyLimits | None = None,
+    ) -> None:
         self._remover = remover
         self._bulk = bulk
+        self._open = open_deletes
         self._clock = clock
         self._limits = limits
 
     def within(self, limits: KeyLimits) -> MatchingDeletes:
         """The same for a key with these limits."""
-        return MatchingDeletes(remover=self._remover, bulk=self._bulk, clock=self._clock, limits=limits)
+        return MatchingDeletes(
+            remover=self._remover, bulk=self._bulk, open_deletes=self._open, clock=self._clock, limits=limits
+        )
 
     def begin(self, asked: FilteredDelete) -> ErasedScope:
-        """See `service.writing.erase_memories.MatchEraser`. Raises LedgerError."""
+        """See `service.writing.erase_memories.MatchEraser`. Raises LedgerError; TooManyJobsError before any work."""
+        self._open.refuse_more(asked.tenant)
         began_at, job_id = self._clock.now(), str(uuid.uuid4())
         request = self._request(asked)
         request[OWNERS] = self._remover.owners(asked.tenant, _users(request))
@@ -57,6 +70,7 @@ class MatchingDeletes:
         if progress.cursor is None:
             self._bulk.record(tenant, kind, request, job_id=job_id, done=done, began_at=began_at)
         else:
+            self._open.note(tenant, job_id)
             self._bulk.start(tenant, kind, request, job_id=job_id, cursor=progress.cursor, done=done)
         return ErasedScope(done, job_id)
 

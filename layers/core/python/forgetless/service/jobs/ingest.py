@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 
 from forgetless.domain.errors import (
@@ -91,12 +92,20 @@ class IngestService:
         self._held_s = held_s
         self._meter = meter
 
-    def run(self, tenant: str, job_id: str, *, seconds: float, receipt: str | None = None) -> None:
+    def run(
+        self,
+        tenant: str,
+        job_id: str,
+        *,
+        seconds: float,
+        receipt: str | None = None,
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Run the job within `seconds`; `receipt` is the receipt of its queue message, if there is one.
 
         Returns when the job is done, was already done, or has failed for good. Raises JobHeldError if the
-        message must be delivered again, at the job's `next_try_at`, or at once if more calls of the LLM must follow. If
-        this process dies, that is after its claim ends.
+        message must be delivered again, at the job's `next_try_at`, or at once if more calls of the LLM must follow:
+        there is no time for them, or `goes_on` says no. If this process dies, that is after its claim ends.
         """
         job = self._ledger.job(tenant, job_id)
         if job is None or not job.claimable(self._clock.now()):
@@ -104,7 +113,7 @@ class IngestService:
         begin_call_times()  # an error of the job names the part that was slow
         with traced_job(job.id, job.request, tenant=job.tenant), noting_usage() as used:
             try:
-                self._run(job, seconds, receipt)
+                self._run(job, seconds, receipt, goes_on)
                 if job.error is not None:  # it was held, and is no longer
                     self._ledger.release_lease(job.held_lease, owner=HELD_OWNER)
             finally:
@@ -118,7 +127,7 @@ class IngestService:
         self._meter.note(job.tenant, key_id, UsageKind.LLM_TOKENS, used.llm_tokens)
         self._meter.flush()
 
-    def _run(self, job: Job, seconds: float, receipt: str | None) -> None:
+    def _run(self, job: Job, seconds: float, receipt: str | None, goes_on: Callable[[], bool]) -> None:
         if job.attempts >= MOST_ATTEMPTS:
             self._give_up(job, f"worker_lost: no worker finished it in {job.attempts} attempts")
             return
@@ -133,7 +142,7 @@ class IngestService:
         owner = f"ingest-{uuid.uuid4()}"
         try:
             deadline = self._clock.monotonic() + seconds
-            self._inference.run(job, owner=owner, deadline=deadline, in_background=True)
+            self._inference.run(job, owner=owner, deadline=deadline, goes_on=goes_on)
         except LeaseLostError:
             _logger.info("another worker has the job")
         except UnfinishedError:

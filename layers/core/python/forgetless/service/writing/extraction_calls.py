@@ -7,7 +7,7 @@ none. A later call is shown the facts of earlier ones as if they were memories, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -82,7 +82,8 @@ class _Course:
     done: FinishedCalls
     context: LlmContext
     existing: dict[str, Memory] = field(default_factory=dict)
-    #: Seconds of the slowest call.
+    #: How many calls this run has finished, and the seconds of the slowest one.
+    calls: int = 0
     slowest_s: float = 0.0
 
 
@@ -107,13 +108,19 @@ class ExtractionCalls:
         return FinishedCalls().kept_by(job, left=number) if number > 1 else job
 
     def run(
-        self, job: Job, messages: Sequence[Message], *, deadline: float, in_background: bool, used: RequestUsage
+        self,
+        job: Job,
+        messages: Sequence[Message],
+        *,
+        deadline: float,
+        goes_on: Callable[[], bool] | None,
+        used: RequestUsage,
     ) -> Extracted:
         """Make the calls that are not finished yet.
 
-        Raises UnfinishedError when others must make the next one, because there is no time left or, unless it is done
-        `in_background`, because one call is not enough; LlmContextError when the LLM refuses even the smallest
-        portions, LeaseLostError, ErasedError, TimeoutError, and the other errors of LLM, embedder and stores.
+        Raises UnfinishedError when others must make the next one: there is no time left, `goes_on` says no after a
+        call, or it is None, as in a request, and one call is not enough; LlmContextError when the LLM refuses even the
+        smallest portions, LeaseLostError, ErasedError, TimeoutError, and the other errors of LLM, embedder and stores.
         """
         if not messages:
             return Extracted(job)
@@ -122,9 +129,11 @@ class ExtractionCalls:
             room = course.context.messages(ask.rules)
             portion = portion_at(messages, start, room)
             several = bool(course.done.calls) or portion.following is not None
-            if several and not in_background:
+            if several and goes_on is None:
                 self._keep(course, used, left=count_portions(messages, start, room))
                 raise UnfinishedError("the messages are longer than one call of the LLM takes")
+            if course.calls and goes_on is not None and not goes_on():
+                raise UnfinishedError("other adds wait for a turn")
             began = self._clock.monotonic()
             if deadline - began < _SPARE * course.slowest_s:
                 raise UnfinishedError("there is no time left for the next call of the LLM")
@@ -134,10 +143,11 @@ class ExtractionCalls:
                 _halve(course, error)
                 continue
             except TimeoutError:
-                slow = in_background and not course.slowest_s and slowest_part("the LLM") == "the LLM"
+                slow = goes_on is not None and not course.slowest_s and slowest_part("the LLM") == "the LLM"
                 if slow and _halve_slow(course, portion, ask.rules):
                     self._keep(course, used, left=count_portions(messages, start, course.context.messages(ask.rules)))
                 raise
+            course.calls += 1
             course.slowest_s = max(course.slowest_s, self._clock.monotonic() - began)
             _add(course, given, FinishedCall(tuple(given.facts), portion.following, given.shown))
             if course.done.refused:

@@ -153,12 +153,18 @@ class InferenceRun:
         return self._calls.planned(job, messages)
 
     def run(
-        self, job: Job, *, owner: str, deadline: float, slot: str | None = None, in_background: bool = False
+        self,
+        job: Job,
+        *,
+        owner: str,
+        deadline: float,
+        slot: str | None = None,
+        goes_on: Callable[[], bool] | None = None,
     ) -> AddOutcome:
         """Run the job as `owner` until `deadline` (monotonic seconds of the clock).
 
-        Raises UnfinishedError when somebody must go on with it: after the deadline or, unless it runs `in_background`,
-        if its messages are too long for one call of the LLM.
+        Raises UnfinishedError when somebody must go on with it: after the deadline, when `goes_on`, asked before each
+        further call of the LLM, says no or, as in a request, is None.
 
         If the scope is erased meanwhile, the job ends as erased and stores nothing. Raises ScopeBusyError when the
         lease of the scope was not free before the deadline, TimeoutError when the LLM was too slow, the errors of LLM
@@ -170,12 +176,12 @@ class InferenceRun:
         try:
             self._take_lease(lease, job, owner, deadline)
             held.append(lease)
-            return self._claim(job, owner, deadline, in_background=in_background)
+            return self._claim(job, owner, deadline, goes_on=goes_on)
         finally:
             if held:
                 self._ledger.release_lease(*held, owner=owner)
 
-    def _claim(self, job: Job, owner: str, deadline: float, *, in_background: bool) -> AddOutcome:
+    def _claim(self, job: Job, owner: str, deadline: float, *, goes_on: Callable[[], bool] | None) -> AddOutcome:
         try:
             claimed = self._ledger.claim_job(
                 job.tenant, job.id, owner=owner, now=self._clock.now(), until=self._until(deadline)
@@ -183,7 +189,7 @@ class InferenceRun:
             if claimed is None:
                 raise self._taken(job)
             with calling_for(claimed):
-                return self._do(claimed, deadline, in_background=in_background)
+                return self._do(claimed, deadline, goes_on=goes_on)
         except ErasedError:
             return self._erased(job, owner)
         except (LeaseLostError, UnfinishedError):
@@ -252,11 +258,11 @@ class InferenceRun:
         until = self._ledger.lease_until(lease)
         return 1 if until is None else wait_s(self._clock.now(), until, at_most=LONGEST_LEASE_S)
 
-    def _do(self, job: Job, deadline: float, *, in_background: bool) -> AddOutcome:
+    def _do(self, job: Job, deadline: float, *, goes_on: Callable[[], bool] | None) -> AddOutcome:
         while True:
             used = RequestUsage()
             try:
-                return self._metered(job, deadline, used, in_background=in_background)
+                return self._metered(job, deadline, used, goes_on=goes_on)
             except ShownErasedError:
                 # The LLM was shown something that is deleted now, so its facts may contain it: they are thrown away.
                 _logger.info("something that the LLM was shown was deleted; it is asked again", extra=_id_of(job))
@@ -264,11 +270,13 @@ class InferenceRun:
                     raise TimeoutError from None
                 job = self._calls.without_erased(job, RequestUsage())
 
-    def _metered(self, job: Job, deadline: float, used: RequestUsage, *, in_background: bool) -> AddOutcome:
+    def _metered(
+        self, job: Job, deadline: float, used: RequestUsage, *, goes_on: Callable[[], bool] | None
+    ) -> AddOutcome:
         """One try. The LLM's tokens are counted with what it stores, or by the caller if it stores nothing."""
         try:
             with noting_usage(used):
-                outcome = self._once(job, deadline, used, in_background=in_background)
+                outcome = self._once(job, deadline, used, goes_on=goes_on)
         except Exception:
             note_tokens(used.llm_tokens)
             note_counted_tokens(used.counted_tokens)
@@ -277,9 +285,9 @@ class InferenceRun:
         note_stored(len(outcome.results))
         return outcome
 
-    def _once(self, job: Job, deadline: float, used: RequestUsage, *, in_background: bool) -> AddOutcome:
+    def _once(self, job: Job, deadline: float, used: RequestUsage, *, goes_on: Callable[[], bool] | None) -> AddOutcome:
         messages = self._ledger.job_messages(job.tenant, job.id)
-        found = self._calls.run(job, messages, deadline=deadline, in_background=in_background, used=used)
+        found = self._calls.run(job, messages, deadline=deadline, goes_on=goes_on, used=used)
         job = found.job
         memories = [as_memory(job, fact, place, messages) for place, fact in enumerate(found.facts)]
         # A fact may also supersede one of an earlier call.
