@@ -6,6 +6,7 @@ Each replaces text that stands exactly once in its file, so that a mutation whic
 from __future__ import annotations
 
 from tests.tenancy.audit_mutations import AUDIT
+from tests.tenancy.body_mutations import BODIES
 from tests.tenancy.cost_mutations import COSTS
 from tests.tenancy.erasure_mutations import ERASURES
 from tests.tenancy.mutation import Mutation
@@ -565,6 +566,7 @@ MUTATIONS = (
     *_EXTRACTION,
     *PROTECTIONS,
     *COSTS,
+    *BODIES,
     *QUOTAS,
     *OAUTH,
     *ERASURES,

@@ -268,7 +268,7 @@ TOOL_CALLS = [
     ("search_memories", {"query": "x" * 31}, "query: it has 31 characters; at most 30"),
     ("search_memories", {"query": "x", "filters": WIDE}, "filters: more than 12"),
     ("get_memories", {"filters": WIDE}, "filters: more than 12"),
-    ("add_memory", {"messages": [{"role": "user", "content": [{}] * 100_001}]}, "messages: the body has more than"),
+    ("add_memory", {"messages": "[" + "{}," * 100_000 + "{}]"}, "messages: the body has more than"),
     ("get_memory", {"memory_id": LONG}, "memory_id: it has 300"),
     ("update_memory", {"memory_id": ONE_ID, "text": "x" * 41}, "text: it has 41"),
 ]
@@ -321,7 +321,7 @@ BUSY = [
     (
         "/search",
         {"query": "x", "filters": {"user_id": "alice", "OR": [{"k": {"in": list(range(1000))}}] * 399}},
-        "filters",
+        "body",
     ),
     ("/search", {"query": "\ufdfa" * 400_000, "filters": {"user_id": "alice"}}, "query"),
     (
@@ -334,7 +334,7 @@ BUSY = [
         "query",
     ),
     ("/memories", {"messages": SAID * 10_000, "user_id": "alice", "infer": False}, "messages"),
-    ("/v3/memories/add/", {"messages": ["x"] * 200_000, "user_id": "alice", "infer": False}, "messages"),
+    ("/v3/memories/add/", {"messages": ["x"] * 200_000, "user_id": "alice", "infer": False}, "body"),
     ("/generate-instructions", {"use_case": "x" * 5_000_000}, "use_case"),
     ("/memories", {"messages": SAID, "user_id": "alice", "prompt": "x" * 5_000_000}, "prompt"),
 ]
@@ -426,14 +426,12 @@ def test_no_garbage_is_looked_for_while_a_body_is_read() -> None:
 
 def test_a_body_of_mcp_with_too_many_values_is_refused_before_the_sdk_reads_it(new_api: NewApi) -> None:
     api = new_api(mcp=True)
-    arguments = {"query": "x", "user_id": "alice", "unknown": [[]] * 4 * (MOST_VALUES + 1)}
-    answer = api.post(
-        "/mcp",
-        {
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "tools/call",
-            "params": {"name": "search_memories", "arguments": arguments},
-        },
-    )
-    assert (answer.status_code, f"more than {MOST_VALUES} keys and list entries" in answer.text) == (400, True)
+    arguments, many = {"query": "x", "user_id": "alice"}, [[]] * MOST_VALUES
+    for params, most in (
+        ({"arguments": {**arguments, "filters": {"in": many}}}, "filters: the body has more than 100000"),
+        ({"arguments": {**arguments, "unknown": many * 3}}, "body: the body has more than 100000"),
+        ({"arguments": arguments, "_meta": {"a": many[:1001]}}, "body: the body has more than 1000"),
+    ):
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search_memories", **params}}
+        answer = api.post("/mcp", call)
+        assert (answer.status_code, answer.json()["detail"][: len(most)]) == (400, most)

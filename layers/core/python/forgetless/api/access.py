@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
@@ -16,9 +17,9 @@ from forgetless.api.body_limit import BodyLimit
 from forgetless.api.caller import OPEN_PATHS, get_caller
 from forgetless.api.field_checks import check_ids_once
 from forgetless.api.idempotency import Idempotency
+from forgetless.api.judged_body import JudgedBody
 from forgetless.api.routing import Route, Runner, endpoint_on
 from forgetless.api.usage import Counted, flush_beside
-from forgetless.api.value_count import CountedBody
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey, Role
 
@@ -41,6 +42,7 @@ class GuardedRoute(APIRoute):
         self.route = route
         self._open = route.path in OPEN_PATHS
         self._beginning = route.path.partition("{")[0]
+        self._run = run
         super().__init__(
             route.path,
             endpoint_on(run, route.endpoint),
@@ -57,13 +59,20 @@ class GuardedRoute(APIRoute):
         self.app = BodyLimit(self.app)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, which reads a body only if it does not have too many values."""
-        handle = super().get_route_handler()
+        """FastAPI's handler, which gets a body that is already judged."""
+        handle, run = super().get_route_handler(), self._run
+        model = None if self.body_field is None else self.body_field.field_info.annotation
 
-        async def handle_counted(request: Request) -> Response:
-            return await handle(CountedBody(request.scope, request.receive))
+        async def handle_judged(request: Request) -> Response:
+            judged = JudgedBody(request.scope, request.receive, model=model, run=run)
+            try:
+                return await handle(judged)
+            except HTTPException:
+                if judged.refusal is None:
+                    raise
+                raise judged.refusal from None
 
-        return handle_counted
+        return handle_judged
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         # The router tries one route after the other. Comparing the start of the path is cheaper than the expression.

@@ -26,7 +26,6 @@ from forgetless.api.openapi import complete_document
 from forgetless.api.request_middleware import RequestMiddleware
 from forgetless.api.routing import Route, Runner, pool, run_inline
 from forgetless.api.usage import CountedRequests
-from forgetless.api.value_count import TooManyValues
 from forgetless.domain.limits import CONCURRENT_REQUESTS
 
 if TYPE_CHECKING:
@@ -146,7 +145,6 @@ def _compose(
         exception_handlers={
             RequestValidationError: answer_invalid,
             413: answer_too_large,
-            TooManyValues: answer_too_large,
         },
         middleware=[
             *cross_origin(origins),

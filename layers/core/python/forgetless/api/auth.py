@@ -84,8 +84,10 @@ class Authentication:
         # The peer's address; on Lambda, the one that the gateway saw.
         address = (scope.get("client") or ("",))[0]
         if self._tokens is not None and scope["path"] == MCP_PATH and (hash_ := self._tokens(presented)) is not None:
-            return Caller(self._services, services.keys.known(hash_, address=address), meter=services.meter)
-        return Caller(self._services, services.keys.authenticate(presented, address=address), meter=services.meter)
+            key = services.keys.known(hash_, address=address)
+        else:
+            key = services.keys.authenticate(presented, address=address)
+        return Caller(self._services, key, meter=services.meter, limits=services.limits)
 
 
 def presented_key(scope: Scope) -> tuple[str | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
@@ -88,6 +88,8 @@ class Caller:
     idempotency_name: str | None = None
     #: Counts what the key uses; None where nothing is counted.
     meter: UsageMeter | None = None
+    #: What a request may contain at most.
+    limits: RequestLimits = field(default_factory=RequestLimits)
 
     @property
     def services(self) -> RequestServices:
@@ -109,11 +111,6 @@ class Caller:
     def key_limits(self) -> KeyLimits | None:
         """What the key may reach; None if it may reach all data of the tenant."""
         return None if self.key is None else self.key.limits
-
-    @property
-    def limits(self) -> RequestLimits:
-        """What a request may contain at most."""
-        return self.build_services().limits
 
     def check_add(self, request: AddRequest) -> None:
         """Raise RateLimitedError if the add needs an LLM whose tokens are used up."""

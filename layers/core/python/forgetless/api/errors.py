@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +17,16 @@ from forgetless.api.json_response import json_bytes, json_response
 from forgetless.api.platform.error_bodies import invalid, is_platform, refusal
 from forgetless.domain import errors
 
-__all__ = ["RATE_HEADERS", "STATUS", "answer_error", "answer_invalid", "answer_too_large", "status_of"]
+__all__ = [
+    "MOST_DESCRIBED",
+    "RATE_HEADERS",
+    "STATUS",
+    "answer_error",
+    "answer_invalid",
+    "answer_too_large",
+    "described",
+    "status_of",
+]
 
 #: The headers that mem0's clients read.
 RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
@@ -72,6 +82,9 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
 _CONFLICT_RETRY_S = 1
 #: A larger `input` is not sent back in a validation error.
 _ECHO_LIMIT_BYTES = 2048
+#: How many errors of a body are described, and how much of the place and the text of each.
+MOST_DESCRIBED = 20
+_STEP_CHARS, _TEXT_CHARS = 255, 1000
 
 
 def answer_error(error: Exception, request_id: str, *, method: str = "", path: str = "") -> Response:
@@ -99,13 +112,14 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
     """The response for a body or query that does not match its schema: 422 in pydantic's form, on the Platform 400."""
     assert isinstance(error, RequestValidationError)
     path = request.scope["path"]
+    shown = [described(one) for one in error.errors()[:MOST_DESCRIBED]]
     if is_platform(path):
-        return json_response(invalid(request.method, path, error.errors()), status=400)
-    return json_response({"detail": [_shown(one) for one in error.errors()]}, status=422)
+        return json_response(invalid(request.method, path, shown), status=400)
+    return json_response({"detail": shown}, status=422)
 
 
 async def answer_too_large(request: Request, error: Exception) -> Response:
-    """The response for a body that is larger than allowed, in bytes (413) or values (400), in the path's dialect."""
+    """The response for a body that is larger than allowed, in the path's dialect."""
     assert isinstance(error, HTTPException)
     body = refusal(request.method, request.scope["path"], error.status_code, error.detail)
     return json_response(body, status=error.status_code)
@@ -140,15 +154,34 @@ def _failure(
     return json_response(body, status=status, headers=headers)
 
 
-def _shown(one: dict[str, Any]) -> dict[str, Any]:
+def described(one: Mapping[str, Any]) -> dict[str, Any]:
+    """One of pydantic's errors as an answer may have it: of a bounded size."""
     shown = {key: value for key, value in one.items() if key != "url"}
+    shown["loc"] = [step[:_STEP_CHARS] if isinstance(step, str) else step for step in one["loc"]]
+    shown["msg"] = one["msg"][:_TEXT_CHARS]
     if "input" in shown and not _echoable(shown["input"]):
         shown["input"] = None
+    if "ctx" in shown and not _echoable(shown["ctx"]):
+        del shown["ctx"]
     return shown
 
 
 def _echoable(value: Any) -> bool:
     try:
-        return len(json_bytes(value)) <= _ECHO_LIMIT_BYTES
+        return not _is_large(value) and len(json_bytes(value)) <= _ECHO_LIMIT_BYTES
     except (ValueError, RecursionError):
         return False
+
+
+def _is_large(value: Any) -> bool:
+    """Whether the value's JSON is surely too large; it is found without making it, and without reading all of it."""
+    left, waiting = _ECHO_LIMIT_BYTES, [value]
+    while waiting and left >= 0:
+        one = waiting.pop()
+        if isinstance(one, str | bytes | list | Mapping):
+            left -= len(one)
+        if left >= 0 and isinstance(one, Mapping):
+            waiting += (*one, *one.values())
+        elif left >= 0 and isinstance(one, list):
+            waiting += one
+    return left < 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from contextlib import suppress
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forgetless.api.body_limit import read_body, replayed
 from forgetless.api.caller import get_caller, set_idempotency_key
 from forgetless.api.routing import Route, Runner
-from forgetless.api.value_count import read_json
+from forgetless.api.value_count import MOST_VALUES, has_more_values, json_work, read_json
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
 from forgetless.domain.memory import MEMORY_ID
 from forgetless.ports.request_effects import note_repeat
@@ -48,9 +49,13 @@ class Idempotency:
         name = f"{scope['method']} {scope['path']} {key}"
         caller = get_caller(scope)
         body = await read_body(receive)
-        print_ = fingerprint(body, scope["query_string"])
-        job = job_name(name, print_, caller.key_limits)
-        began = await self._run(lambda: caller.services.idempotency.begin(caller.tenant, name, print_, job=job))
+
+        def begin() -> tuple[str, IdempotencyRecord | StoredAnswer]:
+            print_ = fingerprint(body, scope["query_string"])
+            job = job_name(name, print_, caller.key_limits)
+            return job, caller.services.idempotency.begin(caller.tenant, name, print_, job=job)
+
+        job, began = await self._run(begin)
         if isinstance(began, StoredAnswer):
             note_repeat()
             await Response(began.body, began.status, _REPLAYED, "application/json")(scope, receive, send)
@@ -85,11 +90,14 @@ class Idempotency:
 
 
 def fingerprint(body: bytes, query: bytes = b"") -> str:
-    """A digest of query and body. A JSON body counts with its keys sorted, any other body with its bytes."""
-    try:
-        canonical = json.dumps(read_json(body), sort_keys=True, separators=(",", ":")).encode("ascii")
-    except (ValueError, RecursionError):
-        canonical = body
+    """A digest of query and body. A JSON body counts with its keys sorted, any other body with its bytes.
+
+    So does one with too many values: no route accepts it, and to sort it takes long.
+    """
+    canonical = body
+    if not has_more_values(body, MOST_VALUES):
+        with suppress(ValueError, RecursionError), json_work(body):
+            canonical = json.dumps(read_json(body), sort_keys=True, separators=(",", ":")).encode("ascii")
     return hashlib.sha256(query + b"\n" + canonical if query else canonical).hexdigest()
 
 

@@ -10,7 +10,7 @@ import orjson
 from starlette.responses import Response
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.heavy_work import HEAVY_WORK
+from forgetless.domain.heavy_work import heavy_work
 
 __all__ = ["json_bytes", "json_response", "sent_bytes", "small_response"]
 
@@ -18,8 +18,6 @@ __all__ = ["json_bytes", "json_response", "sent_bytes", "small_response"]
 _MOST_BYTES = 6_200_000
 #: How many times larger a body can be as a JSON string in ASCII: DEL, one byte of it, becomes `\u007f`.
 _MOST_GROWTH = 6
-#: A body of so many bytes takes milliseconds, in which no other thread can run.
-_HEAVY_BYTES = 500_000
 #: The bytes that stay as they are, and by how many bytes others become longer: as `\n`, `\u001f`, and the first bytes
 #: of UTF-8's sequences of two, three and four, which become one or two `\u1234`.
 _PLAIN = bytes(set(range(0x20, 0x7F)) - set(b'"\\'))
@@ -45,9 +43,7 @@ def sent_bytes(body: bytes) -> int:
 
     It is counted and not made: that took 30 ms of 5 MB, in which nothing else of the process could run.
     """
-    if len(body) < _HEAVY_BYTES:
-        return _sent_bytes(body)
-    with HEAVY_WORK:
+    with heavy_work(len(body)):
         return _sent_bytes(body)
 
 

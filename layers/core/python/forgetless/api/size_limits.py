@@ -3,28 +3,36 @@
 Every field of a wire model that holds a text, a list or an object has a mark. A mark names a number, or a limit that
 the operator may set (a field of RequestLimits). The check runs for every endpoint and tool, before it is called. Errors
 are 400 in every dialect and name the field and the limit. docs/api.md lists the limits.
+
+Marks of lists and objects also count entries while a model is read, before any of them is: to judge 100,000 wrong ones
+and to say what is wrong with each took a second. Whoever reads a model gives the limits as pydantic's context.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field, GetCoreSchemaHandler, ValidationInfo
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema
 
 from forgetless.api.field_checks import Text
 from forgetless.api.json_response import json_bytes
 from forgetless.domain.errors import FilterError, InvalidRequestError
 from forgetless.domain.identifiers import id_text
 from forgetless.domain.limits import MAX_METADATA_BYTES, RequestLimits
+from forgetless.domain.metadata import METADATA_TOO_LARGE
 
 __all__ = [
     "MAX_WORD_CHARS",
+    "Bound",
     "Chars",
     "CheckedBy",
+    "CountedBy",
+    "CustomCategories",
     "Entries",
     "FilterNodes",
     "Filters",
@@ -50,6 +58,8 @@ MAX_WORD_CHARS = 255
 MAX_NOTE_CHARS = 10_000
 #: The most characters of a parameter in a path or a query, and how often one parameter may be repeated.
 MAX_PARAMETER_CHARS, MAX_PARAMETERS = 20_000, 1000
+#: The most categories of a project.
+MAX_CATEGORIES = 1000
 #: The most bytes of all filters of a request, as JSON.
 MAX_FILTER_BYTES = 512 * 1024
 
@@ -74,20 +84,41 @@ class Chars:
                 check_chars(name if place is None else f"{name}[{place}]", text, most)
 
 
+class Bound:
+    """A mark of a list or an object that is also checked before pydantic reads the entries."""
+
+    __slots__ = ()
+
+    def check_first(self, name: str, value: Any, limits: RequestLimits) -> None:
+        """Raise InvalidRequestError if the value, which may be of any type, has more entries than are ever allowed."""
+        raise NotImplementedError
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def checked(value: Any, info: ValidationInfo) -> Any:
+            # Without a context, the operator's limits are checked later.
+            if isinstance(value, list | Mapping) and isinstance(info.context, RequestLimits):
+                self.check_first((info.field_name or "value").rstrip("_"), value, info.context)
+            return value
+
+        return BeforeValidator(checked).__get_pydantic_core_schema__(source, handler)
+
+
 @dataclass(frozen=True, slots=True)
-class Entries:
-    """The most entries of a list."""
+class Entries(Bound):
+    """The most entries of a list, or keys of an object."""
 
     most: int | str
 
     def check(self, name: str, value: Any, limits: RequestLimits) -> None:
         most = _number(self.most, limits)
-        if isinstance(value, list) and len(value) > most:
+        if isinstance(value, list | Mapping) and len(value) > most:
             raise InvalidRequestError(f"{name}: it has {len(value)} entries; at most {most} are allowed.")
+
+    check_first = check
 
 
 @dataclass(frozen=True, slots=True)
-class JsonBytes:
+class JsonBytes(Bound):
     """The most bytes of a value as JSON."""
 
     most: int = MAX_METADATA_BYTES
@@ -98,17 +129,22 @@ class JsonBytes:
         if size > self.most:
             raise InvalidRequestError(f"{name}: it has {size} bytes of JSON; at most {self.most} are allowed.")
 
+    check_first = check
+
 
 @dataclass(frozen=True, slots=True)
-class FilterNodes:
+class FilterNodes(Bound):
     """A filter: its keys and list entries count together with those of the other filters of the request."""
 
     def check(self, name: str, value: Any, limits: RequestLimits) -> None:
         check_filter_size({name: value}, limits)
 
+    def check_first(self, name: str, value: Any, limits: RequestLimits) -> None:
+        _check_nodes({name: value}, limits)
+
 
 @dataclass(frozen=True, slots=True)
-class MessageSizes:
+class MessageSizes(Bound):
     """The messages of an add: how many they are, and the texts of each."""
 
     def check(self, name: str, value: Any, limits: RequestLimits) -> None:
@@ -117,6 +153,10 @@ class MessageSizes:
             check_chars(f"{name}[{place}].role", said.role, MAX_WORD_CHARS)
             check_chars(f"{name}[{place}].content", said.content, limits.message_chars)
             check_chars(f"{name}[{place}].name", said.name or "", MAX_WORD_CHARS)
+
+    def check_first(self, name: str, value: Any, limits: RequestLimits) -> None:
+        if isinstance(value, list):
+            Entries("messages").check(name, value, limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +169,44 @@ class CheckedBy:
         del name, value, limits
 
 
-_MARKS = (Chars, Entries, JsonBytes, FilterNodes, MessageSizes, CheckedBy)
+@dataclass(frozen=True, slots=True)
+class CountedBy(Bound):
+    """The same for a list or an object; `first` checks the number of its entries before they are read."""
+
+    function: str
+    first: Callable[[int, RequestLimits], None]
+
+    def check(self, name: str, value: Any, limits: RequestLimits) -> None:
+        del name, value, limits
+
+    def check_first(self, name: str, value: Any, limits: RequestLimits) -> None:
+        del name
+        self.first(len(value), limits)
+
+
+_MARKS = (Chars, Entries, JsonBytes, FilterNodes, MessageSizes, CheckedBy, CountedBy)
+
+
+def _check_keys(number: int, limits: RequestLimits) -> None:
+    del limits
+    # The shortest of them, `"":0`, has four bytes.
+    if number > MAX_METADATA_BYTES // 4:
+        raise InvalidRequestError(METADATA_TOO_LARGE)
+
 
 #: A filter.
 Filters = Annotated[dict[str, Any], FilterNodes()]
 #: What a memory stores beside its text.
-Metadata = Annotated[dict[str, Any], CheckedBy("check_metadata")]
+Metadata = Annotated[dict[str, Any], CountedBy("check_metadata", _check_keys)]
 #: An id of a user, agent, app or run; many applications number theirs.
 Id = Annotated[Text, BeforeValidator(id_text), CheckedBy("check_identifier")]
+#: Categories of a project or an add: their names, with what each is for. One that is wrong is enough to be told of.
+CustomCategories = Annotated[
+    list[Annotated[dict[str, Text], Entries(MAX_CATEGORIES)]],
+    Field(fail_fast=True),
+    Entries(MAX_CATEGORIES),
+    JsonBytes(),
+]
 #: A short text.
 Word = Annotated[Text, Chars(MAX_WORD_CHARS)]
 #: A description.
@@ -209,7 +279,13 @@ def check_filter_size(filters: Mapping[str, Any], limits: RequestLimits) -> None
     Every key, operator, group and list entry counts, also an empty group: each is judged for each memory.
     """
     given = {name: value for name, value in filters.items() if value is not None}
-    names = ", ".join(given)
+    _check_nodes(given, limits)
+    size = sum(len(_json(name, value)) for name, value in given.items())
+    if size > MAX_FILTER_BYTES:
+        raise FilterError(f"{', '.join(given)}: {size} bytes of JSON together; at most {MAX_FILTER_BYTES} are allowed")
+
+
+def _check_nodes(given: Mapping[str, Any], limits: RequestLimits) -> None:
     nodes, waiting = 0, list(given.values())
     while waiting:
         value = waiting.pop()
@@ -218,11 +294,9 @@ def check_filter_size(filters: Mapping[str, Any], limits: RequestLimits) -> None
             waiting += value.values() if isinstance(value, Mapping) else value
         if nodes > limits.filter_nodes:
             raise FilterError(
-                f"{names}: more than {limits.filter_nodes} keys, groups and list entries together; narrow the filter"
+                f"{', '.join(given)}: more than {limits.filter_nodes} keys, groups and list entries together; "
+                "narrow the filter"
             )
-    size = sum(len(_json(name, value)) for name, value in given.items())
-    if size > MAX_FILTER_BYTES:
-        raise FilterError(f"{names}: {size} bytes of JSON together; at most {MAX_FILTER_BYTES} are allowed")
 
 
 def _inner(kind: Any) -> Iterable[Any]:

@@ -1,7 +1,8 @@
 """The limit for how many values a body holds: each key of an object and each entry of a list is one.
 
 Six megabytes of JSON hold two million values. To check each of them, and to describe each one that is wrong, takes a
-process ten seconds and more, so they are counted before any model reads them.
+process ten seconds and more, so they are counted before any model reads them. If they are far too many, not even JSON's
+reader sees them.
 """
 
 from __future__ import annotations
@@ -9,40 +10,74 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.heavy_work import HEAVY_BYTES, heavy_work
 
-__all__ = ["MOST_VALUES", "CountedBody", "TooManyValues", "check_value_count", "read_json"]
+__all__ = [
+    "MOST_VALUES",
+    "check_value_count",
+    "has_more_values",
+    "is_light",
+    "json_work",
+    "read_counted",
+    "read_few",
+    "read_json",
+]
 
 #: The most values of one body.
 MOST_VALUES = 100_000
+#: A text with more values is not read. With fewer, the error can name the field that has too many.
+_MOST_READ = 2 * MOST_VALUES
+#: A body with no more bytes and values is read and judged in some milliseconds.
+_LIGHT_BYTES, _LIGHT_VALUES = 64 * 1024, 1000
+#: To read and judge so many values takes as long as to read HEAVY_BYTES of text.
+_HEAVY_VALUES = 20_000
+_BETWEEN_VALUES = b" \t\r\n"
 
 
-class TooManyValues(HTTPException):
-    """The body has more values than allowed: 400.
+def is_light(body: bytes) -> bool:
+    """Whether to read and to judge the body takes so little that it need not wait for its tenant's turn."""
+    return len(body) <= _LIGHT_BYTES and not has_more_values(body, _LIGHT_VALUES)
 
-    While FastAPI reads a body, it turns every error except HTTPException into one that says nothing.
+
+def json_work(body: bytes) -> AbstractContextManager[object]:
+    """What to hold while the body is read and judged: HEAVY_WORK if that takes long."""
+    return heavy_work(HEAVY_BYTES if has_more_values(body, _HEAVY_VALUES) else len(body))
+
+
+def has_more_values(body: bytes, most: int) -> bool:
+    """Whether a text in JSON has more than `most` values. They are counted without making them, which takes longer."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") <= most:
+        return False
+    if b"\0" in body:  # UTF-16 or UTF-32, in any other text it is no JSON
+        body = body.decode(json.detect_encoding(body), "replace").encode("utf-8", "replace")
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # A key and its value are one, and have four quotation marks at most.
+    if plain.count(b'"') > 4 * most + 2:
+        return True
+    outside = b"s".join(plain.split(b'"')[::2]).translate(None, _BETWEEN_VALUES)
+    opened = outside.count(b"[") + outside.count(b"{") - outside.count(b"[]") - outside.count(b"{}")
+    return outside.count(b",") + opened > most
+
+
+def read_counted(body: bytes, *, name: str = "") -> Any:
+    """The JSON of a body, or of the field of this name.
+
+    Raises InvalidRequestError if it has too many values, and as `read_json` does.
     """
+    value = read_few(body, name=name or "body")
+    check_value_count(value if isinstance(value, Mapping) and not name else {name or "body": value})
+    return value
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(400, detail)
 
-
-class CountedBody(Request):
-    """A request whose body is refused if it has too many values."""
-
-    async def json(self) -> Any:
-        """The body; raises TooManyValues."""
-        body = read_json(await self.body())
-        try:
-            check_value_count(body if isinstance(body, Mapping) else {"body": body})
-        except InvalidRequestError as error:
-            raise TooManyValues(error.message) from None
-        return body
+def read_few(body: bytes, *, name: str = "body") -> Any:
+    """The JSON of a body that may have too many values, but not far too many; raises the same."""
+    if has_more_values(body, _MOST_READ):
+        raise _too_many(name)
+    return read_json(body)
 
 
 def read_json(body: bytes) -> Any:
@@ -73,7 +108,10 @@ def check_value_count(fields: Mapping[str, Any], *, most: int = MOST_VALUES) -> 
                 if left >= 0:
                     waiting += value.values() if isinstance(value, Mapping) else value
         if left < 0:
-            raise InvalidRequestError(
-                f"{name[:64]}: the body has more than {MOST_VALUES} keys and list entries together; "
-                "send less in one request."
-            )
+            raise _too_many(name, most)
+
+
+def _too_many(name: str, most: int = MOST_VALUES) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{name[:64]}: the body has more than {most} keys and list entries together; send less in one request."
+    )

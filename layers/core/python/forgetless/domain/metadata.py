@@ -9,13 +9,15 @@ from typing import Any
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import MAX_METADATA_BYTES, MAX_METADATA_VALUES
 
-__all__ = ["check_metadata_size", "count_values", "merged_metadata", "metadata_bytes"]
+__all__ = ["METADATA_TOO_LARGE", "check_metadata_size", "count_values", "merged_metadata", "metadata_bytes"]
+
+METADATA_TOO_LARGE = f"metadata must not be larger than {MAX_METADATA_BYTES} bytes of JSON."
 
 
 def check_metadata_size(metadata: Mapping[str, Any]) -> None:
     """Raise InvalidRequestError if the metadata is larger than a memory may have."""
     if metadata_bytes(metadata) > MAX_METADATA_BYTES:
-        raise InvalidRequestError(f"metadata must not be larger than {MAX_METADATA_BYTES} bytes of JSON.")
+        raise InvalidRequestError(METADATA_TOO_LARGE)
     if count_values(metadata) > MAX_METADATA_VALUES:
         raise InvalidRequestError(
             f"metadata must not have more than {MAX_METADATA_VALUES:,} keys and list entries together."

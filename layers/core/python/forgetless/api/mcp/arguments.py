@@ -6,15 +6,15 @@ A model can repair none of this, so it is understood here, before the tool's own
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 from forgetless.api.mcp.schemas import input_schema
 from forgetless.api.mcp.wire import Arguments
-from forgetless.api.value_count import check_value_count
+from forgetless.api.value_count import check_value_count, json_work, read_counted
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.limits import RequestLimits
 
 __all__ = ["HOST_ARGUMENTS", "ignored_note", "read_arguments", "unknown_arguments"]
 
@@ -26,15 +26,18 @@ HOST_ARGUMENTS = frozenset({"toolCallId", "sessionId", "action", "chatInput", "e
 _MOST_NAMED, _NAME_CHARS = 20, 64
 
 
-def read_arguments(model: type[A], given: Mapping[str, Any]) -> A:
+def read_arguments(model: type[A], given: Mapping[str, Any], limits: RequestLimits) -> A:
     """The arguments that the model knows; raises pydantic's ValidationError for values that it refuses,
     and InvalidRequestError if there are too many."""
     objects = _without_text(model)
     values = {
-        name: _read(value) if name in objects else value for name, value in given.items() if name in model.model_fields
+        name: _read(name, value) if name in objects else value
+        for name, value in given.items()
+        if name in model.model_fields
     }
     check_value_count(values)
-    return model.model_validate({name: value for name, value in values.items() if value is not None})
+    present = {name: value for name, value in values.items() if value is not None}
+    return model.model_validate(present, context=limits)
 
 
 def unknown_arguments(tool: str, model: type[Arguments], given: Mapping[str, Any], *, forgiving: bool) -> list[str]:
@@ -67,12 +70,14 @@ def _without_text(model: type[Arguments]) -> frozenset[str]:
     return frozenset(name for name, types in kinds.items() if types & {"object", "array"} and "string" not in types)
 
 
-def _read(value: Any) -> Any:
-    """The value itself, or what its text says in JSON."""
+def _read(name: str, value: Any) -> Any:
+    """The value itself, or what its text says in JSON; raises InvalidRequestError if that has too many values."""
     if not isinstance(value, str):
         return value
+    text = value.encode("utf-8", "surrogatepass")
     try:
-        return json.loads(value)
+        with json_work(text):
+            return read_counted(text, name=name)
     except (ValueError, RecursionError):
         return value
 

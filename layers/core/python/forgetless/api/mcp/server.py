@@ -3,6 +3,9 @@
 A Lambda environment serves one request at a time, and nothing may run between two requests. The SDK's session manager
 can run only once, so each request has its own. Answers are JSON, never a stream; GET (a stream) and DELETE (a session)
 are answered with 405.
+
+The SDK reads what comes and writes what goes on an event loop, and some of it takes long. Where other requests are in
+progress, each request of /mcp therefore has a turn of its tenant, a thread, and an event loop in it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import anyio
 from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
@@ -26,13 +30,13 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 import forgetless
 from forgetless.api.access import require
 from forgetless.api.body_limit import MAX_BODY_BYTES, read_body, replayed
 from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, MCP_STATUS, MCP_TOOL, get_caller
-from forgetless.api.errors import status_of
+from forgetless.api.errors import MOST_DESCRIBED, described, status_of
 from forgetless.api.field_checks import check_ids_once
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.arguments import ignored_note, read_arguments, unknown_arguments
@@ -40,11 +44,12 @@ from forgetless.api.mcp.calls import Connection
 from forgetless.api.mcp.serialize import BESIDE_BYTES, Answer, answer_bytes
 from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS, MemoryTool
 from forgetless.api.mcp.wire import MemoryId
-from forgetless.api.routing import Runner
+from forgetless.api.routing import Runner, run_inline
 from forgetless.api.size_limits import check_sizes
 from forgetless.api.usage import counted
-from forgetless.api.value_count import check_value_count, read_json
+from forgetless.api.value_count import check_value_count, is_light, json_work, read_few
 from forgetless.domain.errors import DeadlineError, DependencyError, ForgetlessError
+from forgetless.domain.heavy_work import heavy_work
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.ports.named_ids import note_id
@@ -53,9 +58,8 @@ __all__ = ["McpEndpoint"]
 
 _logger = logging.getLogger(__name__)
 
-#: The SDK reads a body before its values can be counted for the tool, whose answer names the field that has too many.
-#: A body with more values than this is not even given to the SDK, which would take seconds to read it.
-_MOST_VALUES_OF_SDK = 400_000
+#: The most values of a message beside the arguments of a tool, which may be as many as in other bodies.
+_MOST_BESIDE = 1000
 
 #: A caller with a key may use any host name. A request without a key is refused before this.
 _ANY_HOST = TransportSecuritySettings(enable_dns_rebinding_protection=False)
@@ -82,7 +86,23 @@ class McpEndpoint:
             await refusal(scope, receive, send)
             return
         body = await read_body(receive)
-        if len(body) > _MOST_VALUES_OF_SDK:
+        if self._run is run_inline:
+            await self._handle(scope, body, send)
+            return
+        for message in await self._run(partial(anyio.run, self._answered, scope, body)):
+            await send(message)
+
+    async def _answered(self, scope: Scope, body: bytes) -> list[Message]:
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self._handle(scope, body, keep)
+        return messages
+
+    async def _handle(self, scope: Scope, body: bytes, send: Send) -> None:
+        if not is_light(body):
             _check_values(body)
         manager = StreamableHTTPSessionManager(
             self._server,
@@ -92,7 +112,7 @@ class McpEndpoint:
             max_request_body_size=MAX_BODY_BYTES,
         )
         async with manager.run():
-            await manager.handle_request(scope, replayed(body, receive), send)
+            await manager.handle_request(scope, replayed(body, _nothing_follows), send)
 
     async def _call_tool(self, context: Any, params: CallToolRequestParams) -> CallToolResult:
         tool = TOOLS.get(params.name)
@@ -118,17 +138,27 @@ class McpEndpoint:
             return _refused("Internal error. It was logged; nothing can be done about it from here.")
         if ignored:
             result = result.model_copy(update={"ignored": [*(result.ignored or ()), *ignored]})
-        if answer_bytes(result) > ANSWER_BYTES + BESIDE_BYTES:
+        size = answer_bytes(result)
+        if size > ANSWER_BYTES + BESIDE_BYTES:
             return _refused("The answer would be larger than 6 MB; ask for less.")
-        return _answer(result)
+        with heavy_work(size):
+            return _answer(result)
 
     async def _result(self, request: Request, tool: MemoryTool, given: dict[str, Any]) -> Answer:
-        arguments = read_arguments(tool.arguments, given)
-        check_sizes(arguments, get_caller(request.scope).limits)
+        limits = get_caller(request.scope).limits
+        arguments = read_arguments(tool.arguments, given, limits)
+        check_sizes(arguments, limits)
         if isinstance(arguments, MemoryId):
             note_id("memory_id", arguments.memory_id)
         call = partial(tool.call, _connection(request), arguments)
-        return await counted(self._run, request.scope, tool.counts, call)
+        # This is the event loop of this request alone.
+        return await counted(run_inline, request.scope, tool.counts, call)
+
+
+async def _nothing_follows() -> Message:
+    """What would be received next. That the client leaves changes nothing, as the answer is no stream."""
+    await anyio.sleep_forever()
+    raise AssertionError
 
 
 async def _list_tools(context: Any, params: PaginatedRequestParams | None) -> ListToolsResult:
@@ -150,9 +180,17 @@ def _answer(result: Answer) -> CallToolResult:
 
 
 def _check_values(body: bytes) -> None:
-    """Raise InvalidRequestError if the body holds too many values; whether it is JSON at all, the SDK says."""
-    with suppress(ValueError, RecursionError):
-        check_value_count({"body": read_json(body)}, most=_MOST_VALUES_OF_SDK)
+    """Raise InvalidRequestError if the body holds too many values; whether it is JSON at all, the SDK says.
+
+    The SDK takes ten times as long to read them, and longest for those that no tool ever sees.
+    """
+    with suppress(ValueError, RecursionError), json_work(body):
+        message = read_few(body)
+        match message:
+            case {"params": {"arguments": dict() as arguments, **params}, **others}:
+                check_value_count(arguments)
+                message = {**others, "params": params}
+        check_value_count({"body": message}, most=_MOST_BESIDE)
 
 
 def _refused(reason: str) -> CallToolResult:
@@ -174,4 +212,5 @@ def _sentence(text: str) -> str:
 
 
 def _named(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors())
+    shown = [described(one) for one in error.errors()[:MOST_DESCRIBED]]
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in shown)

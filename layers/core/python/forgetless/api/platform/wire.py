@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field
@@ -12,6 +13,8 @@ from forgetless.api.platform.search_wire import Categories, Fields, Ids, Moment,
 from forgetless.api.size_limits import (
     Chars,
     CheckedBy,
+    CountedBy,
+    CustomCategories,
     Entries,
     Filters,
     Instructions,
@@ -22,7 +25,8 @@ from forgetless.api.size_limits import (
     Query,
     Word,
 )
-from forgetless.domain.limits import MAX_TOP_K
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.limits import MAX_TOP_K, RequestLimits
 
 __all__ = [
     "AddBody",
@@ -36,11 +40,22 @@ __all__ = [
     "ListBody",
     "SummaryBody",
     "UpdateBody",
+    "most_of_batch",
 ]
 
 MAX_PAGE_SIZE = 200
 
 MemoryId = Annotated[Text, CheckedBy("check_memory_id")]
+
+
+def most_of_batch(done: str) -> Callable[[int, RequestLimits], None]:
+    """The check of how many memories a batch may name; the memories of a batch are `done`."""
+
+    def check(number: int, limits: RequestLimits) -> None:
+        if number > limits.batch:
+            raise InvalidRequestError(f"Maximum of {limits.batch} memories can be {done} in a single request")
+
+    return check
 
 
 class AddBody(Ids):
@@ -56,7 +71,7 @@ class AddBody(Ids):
     expiration_date: Word | None = None
     custom_instructions: Instructions | None = None
     agent_custom_instructions: Instructions | None = None
-    custom_categories: Annotated[list[dict[str, Text]], JsonBytes()] | None = None
+    custom_categories: CustomCategories | None = None
     includes: Instructions | None = None
     excludes: Instructions | None = None
     immutable: bool | None = None
@@ -110,7 +125,7 @@ class BatchUpdateItem(BaseModel):
 class BatchUpdate(BaseModel):
     """Changes of several memories."""
 
-    memories: Annotated[list[BatchUpdateItem], CheckedBy("_check")]
+    memories: Annotated[list[BatchUpdateItem], CountedBy("_check", most_of_batch("updated"))]
 
 
 class BatchDeleteItem(BaseModel):
@@ -122,7 +137,7 @@ class BatchDeleteItem(BaseModel):
 class BatchDelete(BaseModel):
     """Memories to delete."""
 
-    memories: Annotated[list[BatchDeleteItem], CheckedBy("_check")]
+    memories: Annotated[list[BatchDeleteItem], CountedBy("_check", most_of_batch("deleted"))]
 
 
 class ExportCreate(BaseModel):

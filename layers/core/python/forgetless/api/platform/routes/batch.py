@@ -11,7 +11,7 @@ from forgetless.api.field_checks import check_metadata
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import IfMatch, check_no_if_match, check_something_changes
 from forgetless.api.platform.routes.memories import check_memory_id
-from forgetless.api.platform.wire import BatchDelete, BatchUpdate
+from forgetless.api.platform.wire import BatchDelete, BatchUpdate, most_of_batch
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.limits import ADD_BYTES
@@ -50,9 +50,7 @@ def delete_batch(caller: CurrentCaller, body: BatchDelete, if_match: IfMatch = N
 
 def _check(caller: Caller, ids: Sequence[str], done: str) -> Mapping[str, str]:
     """The texts of the memories, by id; raises NotFoundError if one is missing."""
-    most = caller.limits.batch
-    if len(ids) > most:
-        raise InvalidRequestError(f"Maximum of {most} memories can be {done} in a single request")
+    most_of_batch(done)(len(ids), caller.limits)
     for memory_id in ids:
         check_memory_id(memory_id)
     known = caller.services.reads.texts(caller.tenant, ids)

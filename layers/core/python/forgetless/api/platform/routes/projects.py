@@ -10,10 +10,9 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import Text
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
-from forgetless.api.size_limits import Instructions, JsonBytes, Note, Word
+from forgetless.api.size_limits import CustomCategories, Instructions, JsonBytes, Note, Word
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.keys import Role
 from forgetless.service.projects.settings import Project, organization_id, project_id
@@ -62,7 +61,7 @@ class ProjectUpdate(BaseModel):
     description: Note | None = None
     custom_instructions: Instructions | None = None
     agent_custom_instructions: Instructions | None = None
-    custom_categories: Annotated[list[dict[str, Text]], JsonBytes()] | None = None
+    custom_categories: CustomCategories | None = None
     inclusion_prompt: Instructions | None = None
     exclusion_prompt: Instructions | None = None
     multilingual: bool | None = None

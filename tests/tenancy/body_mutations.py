@@ -1,0 +1,64 @@
+"""Mutations of how bodies are read and judged: at little cost, in a turn of their tenant, and described briefly.
+
+They have the form of `mutations.py`, which runs with them.
+"""
+
+from __future__ import annotations
+
+from tests.tenancy.mutation import Mutation
+
+__all__ = ["BODIES"]
+
+_JUDGED = "tests/unit/api/test_judged_bodies.py"
+
+BODIES = (
+    Mutation(
+        "bodies: far too many values are read",
+        "api/value_count.py",
+        "if has_more_values(body, _MOST_READ):",
+        "if False:",
+        (_JUDGED, "-k", "not_even_read"),
+    ),
+    Mutation(
+        "bodies: entries are judged before they are counted",
+        "api/size_limits.py",
+        "isinstance(info.context, RequestLimits):",
+        "False:",
+        (_JUDGED, "-k", "not_each_an_error"),
+    ),
+    Mutation(
+        "bodies: every error is described",
+        "api/errors.py",
+        "for one in error.errors()[:MOST_DESCRIBED]]",
+        "for one in error.errors()]",
+        (_JUDGED, "-k", "few_errors"),
+    ),
+    Mutation(
+        "bodies: large ones are judged on the event loop",
+        "api/judged_body.py",
+        "(run_inline if is_light(body) else self._run)(judge)",
+        "run_inline(judge)",
+        (_JUDGED, "-k", "in_a_turn"),
+    ),
+    Mutation(
+        "bodies: heavy ones are judged all at once",
+        "api/value_count.py",
+        "return heavy_work(HEAVY_BYTES if has_more_values(body, _HEAVY_VALUES) else len(body))",
+        "return heavy_work(0)",
+        (_JUDGED, "-k", "heavy_body_waits"),
+    ),
+    Mutation(
+        "bodies: digests of repeats are made on the event loop",
+        "api/idempotency.py",
+        "await self._run(begin)",
+        "begin()",
+        (_JUDGED, "-k", "heavy_body_waits", "--timeout", "60"),
+    ),
+    Mutation(
+        "bodies: the SDK of MCP reads them on the event loop",
+        "api/mcp/server.py",
+        "if self._run is run_inline:",
+        "if True:",
+        (_JUDGED, "-k", "heavy_body_waits", "--timeout", "60"),
+    ),
+)
