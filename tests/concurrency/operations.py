@@ -82,8 +82,27 @@ def _read(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _read_some(ledger: Ledger, tenant: str) -> Done:
+    wanted = memory_ids(tenant)
+    found, looked = ledger.read_some(tenant, wanted, most=random.choice([1, 10**6]))
+    assert 0 < looked <= len(wanted)
+    assert set(found) <= set(wanted[:looked])
+    return Counter()
+
+
 def _history(ledger: Ledger, tenant: str) -> Done:
     versions = [event.memory.version for event in ledger.history(tenant, random.choice(memory_ids(tenant)))]
+    assert versions == list(range(1, len(versions) + 1))
+    return Counter()
+
+
+def _history_portion(ledger: Ledger, tenant: str) -> Done:
+    id_ = random.choice(memory_ids(tenant))
+    versions, more = list[int](), True
+    while more:
+        found, more = ledger.history_portion(tenant, id_, len(versions) + 1, most=random.choice([1, 5000]))
+        assert bool(found) >= more
+        versions += [event.memory.version for event in found]
     assert versions == list(range(1, len(versions) + 1))
     return Counter()
 

@@ -8,7 +8,7 @@ import pytest
 
 from forgetless.domain.errors import DuplicateTextError, InvalidRequestError, LeaseLostError, VersionConflictError
 from forgetless.domain.jobs import JobState
-from forgetless.domain.memory import EventKind, MessageRef
+from forgetless.domain.memory import Event, EventKind, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.request_ledger import Entity
@@ -83,6 +83,56 @@ def test_history_holds_every_version_in_order(ledger: Ledger) -> None:
     assert ledger.history("acme", "unknown") == []
     assert ledger.history("other", memory.id) == []
     assert ledger.read("acme", [memory.id])[memory.id] == changed.memory
+
+
+def test_a_history_is_read_in_portions(ledger: Ledger) -> None:
+    memory = a_memory("a", text="x" * 3000)
+    events = add(memory)
+    for number in range(2, 8):
+        # One of them is so long that DynamoDB stores it in parts.
+        events.append(update(events[-1].memory, number, text=f"{number}" * (200_000 if number == 4 else 3000)))
+    ledger.append(events)
+    assert ledger.history_portion("acme", memory.id, 3, most=10**9) == (events[2:], False)
+    for number in range(1, 8):
+        assert ledger.history_portion("acme", memory.id, number, most=1) == ([events[number - 1]], number < 7)
+    for tenant, id_, first in [
+        ("acme", memory.id, 8),
+        ("acme", memory.id, 2**62),
+        ("acme", "no", 1),
+        ("b", memory.id, 1),
+    ]:
+        assert ledger.history_portion(tenant, id_, first, most=1) == ([], False)
+    found, more = list[list[Event]](), True
+    while more:
+        portion, more = ledger.history_portion("acme", memory.id, sum(map(len, found)) + 1, most=5000)
+        found.append(portion)
+    assert [event for portion in found for event in portion] == events
+    assert [len(portion) for portion in found] == [2, 2, 2, 1]
+    ledger.append([delete(events[-1].memory, 9)])
+    ([deleted], more) = ledger.history_portion("acme", memory.id, 8, most=1)
+    assert (deleted.kind, deleted.memory.deleted, more) == (EventKind.DELETE, True, False)
+    assert ledger.history_portion("acme", memory.id, 1, most=10**9)[0] == ledger.history("acme", memory.id)
+
+
+def test_some_memories_are_read_until_they_store_so_many_bytes(ledger: Ledger) -> None:
+    memories = [a_memory("a", place, text="x" * (200_000 if place == 3 else 2000)) for place in range(7)]
+    ledger.append(add(*memories))
+    ledger.append([delete(memories[1])])
+    wanted = ["unknown", *ids(memories), memories[0].id]
+    found: list[list[str]] = []
+    left = wanted
+    while left:
+        some, looked = ledger.read_some("acme", left, most=4000)
+        assert looked > 0
+        assert some == ledger.read("acme", left[:looked])
+        found.append(left[:looked])
+        left = left[looked:]
+    assert [id_ for portion in found for id_ in portion] == wanted
+    # Neither the unknown nor the deleted one stores much, and one long memory ends a portion.
+    assert [len(portion) for portion in found] == [4, 1, 2, 2]
+    assert ledger.read_some("acme", wanted, most=1)[1] == 2
+    assert ledger.read_some("acme", [], most=4000) == ({}, 0)
+    assert ledger.read_some("other", wanted, most=4000)[0] == {}
 
 
 def test_a_page_of_long_memories_ends_early(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

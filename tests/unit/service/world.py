@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from forgetless.ports.llm import ChatMessage
 from forgetless.service.requests import (
     AddOutcome,
     AddRequest,
+    HistoryItem,
     IncomingMessage,
     PageRequest,
     ScoredMemory,
@@ -142,6 +144,10 @@ class World:
     def texts(self, scope: Scope = ALICE) -> list[str]:
         """What a list shows, newest first."""
         return [memory.text for memory in newest(self.services, scope.ids(), tenant=scope.tenant)]
+
+    def history(self, memory_id: str, *, tenant: str = "default") -> list[HistoryItem]:
+        """All events of a memory, oldest first."""
+        return list(chain.from_iterable(self.services.reads.history(tenant, memory_id)))
 
 
 #: The worlds of the running test, so that it closes each of them, however it ends.

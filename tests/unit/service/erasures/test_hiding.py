@@ -36,7 +36,7 @@ def test_get_list_search_history_and_pages_do_not_show_it(world: World) -> None:
     reads = world.services.reads
     hide(world)
     assert reads.get("default", old.id) is None
-    assert reads.history("default", old.id) == []
+    assert world.history(old.id) == []
     assert world.texts() == []
     assert world.find("green tea") == []
     everything = PageRequest("default", EVERYTHING, 10, superseded=True)
@@ -219,12 +219,10 @@ def test_sweep_does_not_start_its_jobs(new_world: Callable[..., World]) -> None:
     assert world.services.sweep.sweep().requeued == 0
 
 
-def test_the_state_comes_beside_what_is_read_and_only_a_history_needs_a_call_more(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_state_comes_beside_what_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (old,) = world.say("alice likes green tea").results
     calls: list[str] = []
-    for name in ("erasure_state", "erasure_markers", "erasures_beside", "read", "list_memories", "history"):
+    for name in ("erasure_state", "erasure_markers", "erasures_beside", "read", "list_memories", "history_portion"):
         monkeypatch.setattr(world.ledger, name, _counted(calls, name, getattr(world.ledger, name)))
 
     def made(work: Callable[[], object]) -> list[str]:
@@ -237,7 +235,7 @@ def test_the_state_comes_beside_what_is_read_and_only_a_history_needs_a_call_mor
     assert made(lambda: world.find("green tea")) == ["erasures_beside", "read"], "the names are known for 30 s"
     assert made(lambda: reads.get("default", old.id)) == ["erasures_beside", "read"]
     assert made(lambda: newest(world.services, {})) == ["erasures_beside", "list_memories"]
-    assert made(lambda: reads.history("default", old.id)) == ["erasure_state", "history"]
+    assert made(lambda: world.history(old.id)) == ["erasures_beside", "history_portion"]
     hide(world)
     assert made(lambda: world.find("green tea")) == ["erasures_beside", "read", "erasure_markers"]
     assert made(lambda: world.find("green tea")) == ["erasures_beside", "read"], "a process reads each marker once"

@@ -132,7 +132,7 @@ def test_a_memory_keeps_history_and_source_when_its_job_is_gone(world: World) ->
     assert after_a_month(world) == 1
     (memory,) = newest(world.services, ALICE.ids(), limit=9)
     assert [message.content for message in world.services.reads.said("default", [memory])[added.id]] == ["I like tea."]
-    assert [item.event.value for item in world.services.reads.history("default", added.id)] == ["ADD"]
+    assert [item.event.value for item in world.history(added.id)] == ["ADD"]
     assert [hit.memory.id for hit in world.find("tea")] == [added.id]
     world.services.changes.delete("default", added.id)
     assert world.ledger.read_messages("default", memory.sources) == {}
@@ -215,7 +215,7 @@ def test_memories_are_deleted_by_events_some_days_after_they_expired(world: Worl
     assert expire_memories(world, days=2) == 1
     left = world.ledger.list_memories("default", {}, limit=9).items
     assert {memory.text for memory in left} == {"late", "never"}
-    history = world.services.reads.history("default", added["early"])
+    history = world.history(added["early"])
     assert [item.event.value for item in history] == ["ADD", "DELETE"]
     assert world.index.count() == 2
     assert world.ledger.job_messages("default", world.ledger.history("default", added["early"])[0].memory.job_id) == []

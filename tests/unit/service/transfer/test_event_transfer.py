@@ -71,8 +71,8 @@ def test_what_is_exported_and_imported_is_exported_again_byte_for_byte(new_world
     assert exported(target) == lines
     assert b"Lisbon" not in lines
     assert b"history_bytes" not in lines, "an earlier Forgetless refuses fields that it does not know"
-    history = target.services.reads.history("default", first.id)
-    assert history == source.services.reads.history("default", first.id)
+    history = target.history(first.id)
+    assert history == source.history(first.id)
     assert history[-1].memory.history_bytes == history[0].memory.stored_bytes, "an import counts it anew"
 
 

@@ -22,6 +22,7 @@ from forgetless.service.requests import AddRequest, IncomingMessage, UpdateReque
 from forgetless.service.transfer.transfer_jobs import TransferJobs
 from forgetless.service.webhooks.delivery import DeliveryReport
 from forgetless.service.webhooks.outbox import WebhookOutbox
+from tests.unit.heavy import MB, heavy_history, peak_of
 from tests.unit.servers import Answer, serve
 from tests.unit.service.webhooks.post import Post, make
 from tests.unit.service.world import ALICE, World, facts, only
@@ -48,6 +49,16 @@ def test_every_change_is_told_in_mem0_s_words_and_signed(post: Post) -> None:
     mac = hmac.digest(b"0123456789abcdef0123456789abcdef", signed, hashlib.sha256)
     assert headers["webhook-signature"] == "v1," + base64.b64encode(mac).decode()
     assert len({sent["webhook-id"] for _, sent, _ in post.receiver.got}) == 3
+
+
+def test_a_delivery_reads_the_one_version_that_it_tells_however_long_the_history_is(post: Post) -> None:
+    post.hook()
+    events = heavy_history(100)
+    post.world.services._outbox.record(events[49:50])
+    post.world.ledger.append(events)
+    _, peak = peak_of(post.run)
+    assert post.receiver.told() == [("UPDATE", "m50")]
+    assert peak < 10 * MB, f"{peak / MB:.0f} MB"
 
 
 def test_extracted_and_superseded_facts_are_told(new_world: Callable[..., World]) -> None:

@@ -108,7 +108,7 @@ def test_a_deleted_memory_is_gone_from_reads_search_history_and_raw_messages(wor
     world.services.changes.delete("default", memory_id)
     assert world.services.reads.get("default", memory_id) is None
     assert world.find("secret blue") == []
-    history = world.services.reads.history("default", memory_id)
+    history = world.history(memory_id)
     assert [(item.event, item.is_deleted) for item in history] == [(EventKind.ADD, False), (EventKind.DELETE, True)]
     assert "secret" not in repr(history)
     assert world.ledger.job_messages("default", outcome.job.id) == []

@@ -50,7 +50,7 @@ def test_a_contradicted_memory_leaves_search_and_list_but_stays_in_history(new_w
     superseded = world.services.reads.get("default", old)
     assert superseded is not None
     assert superseded.superseded_by == new
-    assert [item.event for item in world.services.reads.history("default", old)] == [EventKind.ADD, EventKind.UPDATE]
+    assert [item.event for item in world.history(old)] == [EventKind.ADD, EventKind.UPDATE]
     assert world.services.reads.entities("default", size=9).items[0].total_memories == 1
 
 

@@ -91,7 +91,7 @@ def test_a_later_call_supersedes_a_fact_of_an_earlier_one(world: World, reader: 
     ingest(world, add(world, [*SAID, f"I live in Hanoi.{FILL}"]).job.id)
     old, new = (next(one for one in stored(world) if one.text == f"I live in {city}") for city in ("Hue", "Hanoi"))
     assert (old.superseded_by, old.version, new.live) == (new.id, 2, True)
-    assert [item.event for item in world.services.reads.history("default", old.id)] == [EventKind.ADD, EventKind.UPDATE]
+    assert [item.event for item in world.history(old.id)] == [EventKind.ADD, EventKind.UPDATE]
     assert "I live in Hue" not in world.texts()
     assert {hit.memory.id for hit in world.find("live")} == {one.id for one in stored(world) if one.live}
     world.clock.advance(600)

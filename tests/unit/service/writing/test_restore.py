@@ -46,11 +46,11 @@ def test_the_history_says_which_messages_superseded_it(moved: tuple[World, str, 
     world.services.restores.restore("default", old)
     successor = world.services.reads.get("default", new)
     assert successor is not None
-    first, gone, back = world.services.reads.history("default", old)
+    first, gone, back = world.history(old)
     assert (gone.memory.superseded_by, gone.superseding) == (new, (MessageRef(successor.job_id, 0),))
     assert first.superseding == back.superseding == ()
     world.services.changes.delete("default", new)
-    assert world.services.reads.history("default", old)[1].superseding == (), "erased with the memory"
+    assert world.history(old)[1].superseding == (), "erased with the memory"
 
 
 def test_what_holds_is_returned_as_it_is(moved: tuple[World, str, str]) -> None:

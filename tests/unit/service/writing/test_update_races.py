@@ -78,7 +78,7 @@ def test_twenty_keys_set_at_once_are_all_there(world: World) -> None:
     memory = world.services.reads.get("default", memory_id)
     assert memory is not None
     assert dict(memory.metadata) == {f"k{n}": n for n in range(20)}
-    assert len(world.services.reads.history("default", memory_id)) == 21
+    assert len(world.history(memory_id)) == 21
 
 
 def test_of_two_texts_at_once_the_index_holds_the_one_that_the_ledger_holds(world: World) -> None:
@@ -160,7 +160,7 @@ def test_a_request_that_comes_again_after_a_lost_answer_makes_no_second_version(
     update(world, memory_id, metadata={"b": 1})
     again = world.services.changes.update(request, request_name="PUT k1")
     assert (again.version, dict(again.metadata)) == (2, {"a": 1}), "its own version, not the newest"
-    assert len(world.services.reads.history("default", memory_id)) == 3
+    assert len(world.history(memory_id)) == 3
 
 
 def test_a_memory_that_was_deleted_meanwhile_cannot_be_changed(world: World) -> None:

@@ -1,15 +1,17 @@
-"""The answer with a memory's history in both dialects: if it is too long for one answer, it continues in the next."""
+"""The answer with a memory's history in both dialects: if it is too long for one request, it continues in the next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import Query
 from starlette.responses import Response
 
-from forgetless.api.answer_size import bare_list, fitting
-from forgetless.domain.limits import INT64
+from forgetless.api.answer_size import cut_headers, whole_or_shortened
+from forgetless.api.json_response import JsonList, json_bytes, sent_bytes
+from forgetless.domain.limits import ANSWER_BYTES, INT64
+from forgetless.domain.memory import Memory
 from forgetless.service.requests import HistoryItem
 
 __all__ = ["NEXT_VERSION_HEADER", "FromVersion", "history_answer", "superseding_fields"]
@@ -17,19 +19,33 @@ __all__ = ["NEXT_VERSION_HEADER", "FromVersion", "history_answer", "superseding_
 #: The response header with the version at which the next answer begins; it is absent if nothing follows.
 NEXT_VERSION_HEADER = "X-Next-Version"
 
+#: How many portions of half a megabyte of a history one request reads.
+_MOST_PORTIONS = 32
+
 #: The query parameter that asks for the history from this version on.
 FromVersion = Annotated[int, Query(ge=1, lt=INT64.stop)]
 
 
 def history_answer(
-    items: Sequence[HistoryItem], from_version: int, shown: Callable[[HistoryItem], dict[str, Any]]
+    portions: Iterable[Sequence[HistoryItem]],
+    shown: Callable[[HistoryItem], dict[str, Any]],
+    *,
+    newest: Callable[[], Memory | None],
 ) -> Response:
-    """The events from a version on, oldest first, as many as fit."""
-    wanted = [item for item in items if item.memory.version >= from_version]
-    answered = [shown(item) for item in wanted]
-    fit = len(fitting(answered))
-    following = {NEXT_VERSION_HEADER: str(wanted[fit].memory.version)} if fit < len(wanted) else {}
-    return bare_list(answered, headers=following)
+    """The events of the portions, oldest first, as many as fit. No more portions are read than one request may read."""
+    answer = JsonList()
+    left = ANSWER_BYTES
+    for number, portion in enumerate(portions):
+        for item in portion:
+            event = shown(item)
+            body = json_bytes(event if answer.count else whole_or_shortened(event))
+            left -= sent_bytes(body) + 1
+            if answer.count and (left < 0 or number >= _MOST_PORTIONS):
+                left_out = (newest() or item.memory).version - item.memory.version + 1
+                cut = cut_headers(answer.count, answer.count + left_out)
+                return answer.response({**cut, NEXT_VERSION_HEADER: str(item.memory.version)})
+            answer.add(body)
+    return answer.response()
 
 
 def superseding_fields(item: HistoryItem) -> dict[str, Any]:

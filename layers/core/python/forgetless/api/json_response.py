@@ -12,7 +12,7 @@ from starlette.responses import Response
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.heavy_work import heavy_work
 
-__all__ = ["json_bytes", "json_response", "sent_bytes", "small_response"]
+__all__ = ["JsonList", "json_bytes", "json_response", "sent_bytes", "small_response"]
 
 #: Lambda sends at most 6 MB; about 90 KB are left for headers and the rest.
 _MOST_BYTES = 6_200_000
@@ -63,6 +63,25 @@ def json_response(content: Any, *, status: int = 200, headers: Mapping[str, str]
     if len(body) * _MOST_GROWTH > _MOST_BYTES < sent_bytes(body):
         raise InvalidRequestError("The answer would be larger than 6 MB: ask for fewer results, or narrow the filters.")
     return _response(body, status, headers)
+
+
+class JsonList:
+    """A JSON list that is written item by item, so that nobody has to keep the items."""
+
+    def __init__(self) -> None:
+        # One buffer: the bytes that orjson gives may hold a hundred times the memory that they need.
+        self._written = bytearray()
+        self.count = 0
+
+    def add(self, item: bytes) -> None:
+        """Append an item that `json_bytes` made."""
+        self._written += b"," if self.count else b"["
+        self._written += item
+        self.count += 1
+
+    def response(self, headers: Mapping[str, str] | None = None) -> Response:
+        """The response with this body, which must be small enough."""
+        return _response(bytes(self._written) + b"]" if self.count else b"[]", 200, headers)
 
 
 def small_response(content: Any, *, most_bytes: int, headers: Mapping[str, str] | None = None) -> Response | None:

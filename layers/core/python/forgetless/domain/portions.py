@@ -35,12 +35,14 @@ def until_heavy(items: Iterable[T], weight: Callable[[T], int], *, most: int) ->
             return
 
 
-def first_portion(items: Iterable[T], weight: Callable[[T], int], *, most: int, count: int) -> tuple[list[T], bool]:
+def first_portion(
+    items: Iterable[T], weight: Callable[[T], int], *, most: int, count: int | None = None
+) -> tuple[list[T], bool]:
     """The first items, at most `count`, until they weigh `most`; whether more follow. It asks for one item more."""
     portion: list[T] = []
     weighs = 0
     for item in items:
-        if len(portion) >= count or weighs >= most:
+        if weighs >= most or (count is not None and len(portion) >= count):
             return portion, True
         portion.append(item)
         weighs += weight(item)

@@ -211,8 +211,20 @@ class MemoryStore(Protocol):
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         """The current state of those ids that the tenant has, also of deleted and superseded ones; consistent."""
 
+    def read_some(self, tenant: str, ids: Sequence[str], *, most: int) -> tuple[dict[str, Memory], int]:
+        """`read` for the first of these ids, until they store `most` bytes, and for how many of them it was.
+
+        It looks at one at least, and perhaps not at all, even if the others store little.
+        """
+
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         """All events of a memory by version; empty for an unknown memory."""
+
+    def history_portion(self, tenant: str, memory_id: str, first: int, *, most: int) -> tuple[list[Event], bool]:
+        """The events of a memory from the version `first` on until they store `most` bytes, and whether more follow.
+
+        It has one event at least, if there is any.
+        """
 
     def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
         """Those of these versions of memories that exist. Of a deleted memory, none is among them.
@@ -458,9 +470,10 @@ class ErasureStore(Protocol):
     def erasures_beside(self, tenant: str) -> AbstractContextManager[ErasuresBeside]:
         """While the context is open, the next read of this thread brings the erasure state along, at no call more.
 
-        It is read before what it judges, or in the same batch (DynamoDB). That holds for `read`, `read_messages`,
-        `recent_messages`, `list_memories`, `kept_totals`, `entity`, `job`, `jobs`, `known_names` and `page_end`, if
-        they find anything. What other reads find must be judged by an `erasure_state` that was read before them.
+        It is read before what it judges, or in the same batch (DynamoDB). That holds for `read`, `read_some`,
+        `history_portion`, `read_messages`, `recent_messages`, `list_memories`, `kept_totals`, `entity`, `job`, `jobs`,
+        `known_names` and `page_end`, if they find anything. What other reads find must be judged by an `erasure_state`
+        that was read before them.
         """
 
     def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:

@@ -6,9 +6,9 @@ import contextlib
 import heapq
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory
@@ -23,14 +23,14 @@ from forgetless.adapters.ledger_dynamodb import (
     totals,
     usage,
 )
-from forgetless.adapters.ledger_dynamodb.attribute_values import to_wire
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, to_wire
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, portions
-from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import after_memory, entity_place, from_cursor, memory_place, to_cursor
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
-from forgetless.domain.limits import HISTORIES_AT_ONCE, SCANNED_ROWS
+from forgetless.domain.limits import HISTORIES_AT_ONCE, SCANNED_ROWS, VERSION_BYTES
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.portions import first_portion, until_heavy
 from forgetless.domain.scope import Scope
@@ -53,6 +53,8 @@ __all__ = ["MemoryStore"]
 _PORTION = 100
 #: How many more entries than a page needs are read at once.
 _MORE = 20
+#: How many heads are read for a portion: with the state of erasures, they are one batch, which has at most 16 MB.
+_SOME = 99
 #: How many entities without memories a reader of entities removes.
 _CLEARED_AT_ONCE = 10
 
@@ -88,10 +90,34 @@ class MemoryStore(Store):
         memories = (load_memory(tenant, body) for _, body in self._table.bodies(list(items.values())))
         return {memory.id: memory for memory in memories}
 
+    def read_some(self, tenant: str, ids: Sequence[str], *, most: int) -> tuple[dict[str, Memory], int]:
+        heads = [item_keys.head(tenant, id_) for id_ in ids[:_SOME]]
+        held = self._table.read(heads)
+        looked = list(until_heavy(heads, lambda key: body_bytes(held.get(key, {})), most=most))
+        found = self._table.bodies([held[key] for key in dict.fromkeys(looked) if key in held])
+        memories = (load_memory(tenant, body) for _, body in found)
+        return {memory.id: memory for memory in memories}, len(looked)
+
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         pk = item_keys.head(tenant, memory_id).pk
         items = [item for item in self._table.query(pk) if "version" in item]
-        found = self._table.bodies(sorted(items, key=lambda item: int(item["version"])))
+        return self._events(tenant, sorted(items, key=lambda item: int(item["version"])))
+
+    def history_portion(self, tenant: str, memory_id: str, first: int, *, most: int) -> tuple[list[Event], bool]:
+        # The head is read first: a version that follows while the others are read is not of this history.
+        head = self._table.one(item_keys.head(tenant, memory_id))
+        if head is None or head["version"] < first:
+            return [], False
+        earlier: Iterable[Item] = ()
+        if first < head["version"]:
+            low, high = (item_keys.event(tenant, memory_id, version) for version in (first, head["version"] - 1))
+            # No page holds many more than are wanted.
+            earlier = self._table.query(low.pk, Between(low.sk, high.sk), page=1 + most // VERSION_BYTES)
+        items, more = first_portion(chain(earlier, [head]), body_bytes, most=most)
+        return self._events(tenant, items), more
+
+    def _events(self, tenant: str, items: Sequence[Item]) -> list[Event]:
+        found = self._table.bodies(items)
         return [Event(EventKind(item["kind"]), load_memory(tenant, body)) for item, body in found]
 
     def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:

@@ -22,7 +22,7 @@ from forgetless.adapters.ledger_dynamodb.staged_commit import Write
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, joined, key_of, part_keys
 from forgetless.domain.errors import LedgerError
 
-__all__ = ["Store", "Unit", "Units"]
+__all__ = ["Store", "Unit", "Units", "body_bytes"]
 
 T = TypeVar("T")
 
@@ -231,3 +231,8 @@ class Store:
     def _named(self, name: str) -> str:
         """The digest under which something with this name is stored."""
         return from_blob(digest_of_name(self._table.digest_key(), name))
+
+
+def body_bytes(item: Item) -> int:
+    """How many bytes the body of an item has, or somewhat more; its parts are not read."""
+    return int(item["parts"]) * PART_BYTES if "body_id" in item else len(item.get("body", b""))

@@ -16,7 +16,7 @@ from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, VersionKey
-from forgetless.domain.portions import first_portion
+from forgetless.domain.portions import first_portion, until_heavy
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
@@ -81,9 +81,16 @@ _VERSION = (
     " WHERE events.tenant = ? AND memory_id = ? AND events.version = ?"
 )
 
+_HISTORY = (
+    "SELECT kind, body FROM events CROSS JOIN texts USING (text_id)"
+    " WHERE tenant = ? AND memory_id = ? AND version >= ? ORDER BY version"
+)
+
 _READ = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id IN "
 
 _READ_MANY = {size: f"{_READ}({', '.join('?' * size)})" for size in _READ_SIZES}
+#: How long the body is stands before it, so this reads no body.
+_SIZE = "SELECT length(body) FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id = ?"
 
 
 class MemoryStore(Store):
@@ -114,15 +121,26 @@ class MemoryStore(Store):
         memories = (load_memory(tenant, body) for (body,) in bodies)
         return {memory.id: memory for memory in memories}
 
+    def read_some(self, tenant: str, ids: Sequence[str], *, most: int) -> tuple[dict[str, Memory], int]:
+        looked, bodies = self._connections.read(lambda db: _first_bodies(db, tenant, ids, most))
+        memories = (load_memory(tenant, body) for (body,) in bodies)
+        return {memory.id: memory for memory in memories}, looked
+
     def history(self, tenant: str, memory_id: str) -> list[Event]:
-        rows = self._connections.read(
-            lambda db: db.execute(
-                "SELECT kind, body FROM events CROSS JOIN texts USING (text_id)"
-                " WHERE tenant = ? AND memory_id = ? ORDER BY version",
-                (to_blob(tenant), to_blob(memory_id)),
-            ).fetchall()
-        )
+        params = (to_blob(tenant), to_blob(memory_id), 1)
+        rows = self._connections.read(lambda db: db.execute(_HISTORY, params).fetchall())
         return [Event(EventKind(kind), load_memory(tenant, body)) for kind, body in rows]
+
+    def history_portion(self, tenant: str, memory_id: str, first: int, *, most: int) -> tuple[list[Event], bool]:
+        params = (to_blob(tenant), to_blob(memory_id), first)
+
+        def look(db: sqlite3.Connection) -> tuple[list[tuple[str, bytes]], bool]:
+            # A statement that is not read to its end goes on reading the log.
+            with contextlib.closing(db.execute(_HISTORY, params)) as rows:
+                return first_portion(rows, lambda row: len(row[1]), most=most)
+
+        rows, more = self._connections.read(look)
+        return [Event(EventKind(kind), load_memory(tenant, body)) for kind, body in rows], more
 
     def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
         owner = to_blob(tenant)
@@ -316,6 +334,18 @@ def _bodies(db: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[tup
         return [row for part in parts for row in _some_bodies(db, owner, part)]
     finally:
         db.execute("COMMIT")
+
+
+def _first_bodies(db: sqlite3.Connection, tenant: str, ids: Sequence[str], most: int) -> tuple[int, list[tuple[bytes]]]:
+    """The bodies of the first of these memories until they have `most` bytes, and of how many ids they are."""
+    owner = to_blob(tenant)
+
+    def size(key: bytes) -> int:
+        (found,) = db.execute(_SIZE, (owner, key)).fetchone() or (0,)
+        return int(found)
+
+    keys = list(until_heavy(map(to_blob, islice(ids, _READ_SIZES[-1])), size, most=most))
+    return len(keys), _some_bodies(db, owner, keys)
 
 
 def _some_bodies(db: sqlite3.Connection, tenant: bytes, keys: list[bytes]) -> list[tuple[bytes]]:

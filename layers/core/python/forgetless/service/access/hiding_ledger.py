@@ -124,18 +124,26 @@ class HidingLedger:
     def _read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         with self._ledger.erasures_beside(tenant) as beside:
             found = self._ledger.read(tenant, ids)
-        markers = self._judging(tenant, found, beside)
-        if markers is None:
-            return found
-        return {id_: self._as_shown(memory, markers) for id_, memory in found.items()}
+        return self._all_as_shown(found, self._judging(tenant, found, beside))
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
         return self._ledger.pending(tenant, ids)
+
+    def read_some(self, tenant: str, ids: Sequence[str], *, most: int) -> tuple[dict[str, Memory], int]:
+        with self._ledger.erasures_beside(tenant) as beside:
+            found, looked = self._ledger.read_some(tenant, ids, most=most)
+        return self._all_as_shown(found, self._judging(tenant, found, beside)), looked
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         markers = self._markers(tenant)
         events = self._ledger.history(tenant, memory_id)
         return [] if markers is not None and events and markers.cover(events[-1].memory) else events
+
+    def history_portion(self, tenant: str, memory_id: str, first: int, *, most: int) -> tuple[list[Event], bool]:
+        with self._ledger.erasures_beside(tenant) as beside:
+            events, more = self._ledger.history_portion(tenant, memory_id, first, most=most)
+        markers = self._judging(tenant, events, beside)
+        return ([], False) if markers is not None and markers.cover(events[-1].memory) else (events, more)
 
     def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
         found: dict[VersionKey, Memory] = {}
@@ -421,8 +429,10 @@ class HidingLedger:
         state = beside.state
         return self._known.under(tenant, self._ledger.erasure_state(tenant) if state is None else state)
 
-    def _as_shown(self, memory: Memory, markers: Markers) -> Memory:
-        return memory.blanked(deleted=True) if markers.cover(memory) else memory
+    def _all_as_shown(self, found: dict[str, Memory], markers: Markers | None) -> dict[str, Memory]:
+        if markers is None:
+            return found
+        return {id_: one.blanked(deleted=True) if markers.cover(one) else one for id_, one in found.items()}
 
     def _gone(self, tenant: str, ids: Sequence[str]) -> set[str]:
         """Those of these memories that are covered or deleted.

@@ -90,8 +90,17 @@ class LimitedLedger:
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
         return self._ledger.pending(tenant, ids) & self.read(tenant, ids).keys()
 
+    def read_some(self, tenant: str, ids: Sequence[str], *, most: int) -> tuple[dict[str, Memory], int]:
+        found, looked = self._ledger.read_some(tenant, ids, most=most)
+        return {id_: memory for id_, memory in found.items() if self._mine(memory.scope)}, looked
+
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         return [event for event in self._ledger.history(tenant, memory_id) if self._mine(event.memory.scope)]
+
+    def history_portion(self, tenant: str, memory_id: str, first: int, *, most: int) -> tuple[list[Event], bool]:
+        events, more = self._ledger.history_portion(tenant, memory_id, first, most=most)
+        mine = [event for event in events if self._mine(event.memory.scope)]
+        return mine, more and bool(mine)
 
     def versions(self, tenant: str, keys: Collection[VersionKey]) -> dict[VersionKey, Memory]:
         found = self._ledger.versions(tenant, keys)

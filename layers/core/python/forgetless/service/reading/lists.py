@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
@@ -15,13 +14,14 @@ from forgetless.domain.filters.scope_ids import narrowest_id, only_ids, pinned_i
 from forgetless.domain.identifiers import all_spellings, spellings
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S, SCANNED_ROWS
-from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.memory import Memory, Message
 from forgetless.domain.metadata import metadata_bytes
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, RequestLedger
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import LEAST_READ, MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
+from forgetless.service.reading.history_items import history_items
 from forgetless.service.reading.job_lists import AnyJob, JobChoice, after_any_job, any_jobs, count_any_jobs
 from forgetless.service.reading.search import unexpired
 from forgetless.service.requests import Count, HistoryItem, PageOf, PageRequest
@@ -93,12 +93,13 @@ class ReadService:
         found = self._ledger.read_messages(tenant, refs) if refs else {}
         return {memory.id: [found[ref] for ref in memory.sources if ref in found] for memory in memories}
 
-    def history(self, tenant: str, memory_id: str) -> Sequence[HistoryItem]:
-        """Every event of the memory, oldest first; empty if the memory is unknown."""
-        events = self._ledger.history(tenant, memory_id)
-        successors = sorted({event.memory.superseded_by for event in events if event.memory.superseded_by})
-        found = self._ledger.read(tenant, successors) if successors else {}
-        return [_item(event, earlier, found) for earlier, event in zip([None, *events], events, strict=False)]
+    def newest(self, tenant: str, memory_id: str) -> Memory | None:
+        """The newest version of the memory, even if it is deleted; None if it is unknown."""
+        return self._ledger.read(tenant, [memory_id]).get(memory_id)
+
+    def history(self, tenant: str, memory_id: str, *, from_version: int = 1) -> Iterator[list[HistoryItem]]:
+        """The events of the memory from a version on, oldest first, in portions; none if the memory is unknown."""
+        return history_items(self._ledger, tenant, memory_id, from_version=from_version)
 
     def superseded(self, tenant: str, memory_id: str, *, limit: int) -> list[Memory]:
         """What this memory superseded, directly or through others, the nearest first."""
@@ -237,30 +238,3 @@ def page_ask(request: PageRequest, *more: object) -> PageAsk:
     """What the pager must know of the request; `more` is what else makes it another list."""
     what = ("memories", request.asker, request.where, request.show_expired, request.superseded, *more)
     return PageAsk(request.tenant, what, request.size, request.number, request.cursor)
-
-
-def _item(event: Event, earlier: Event | None, successors: Mapping[str, Memory]) -> HistoryItem:
-    memory = event.memory
-    successor = successors.get(memory.superseded_by or "")
-    gone = event.kind is EventKind.DELETE
-    return HistoryItem(
-        id=str(uuid.uuid5(_namespace(memory.id), f"event-{memory.version}")),
-        memory_id=memory.id,
-        event=event.kind,
-        old_memory=earlier.memory.text or None if earlier else None,
-        new_memory=None if gone else memory.text,
-        created_at=memory.created_at,
-        updated_at=None if event.kind is EventKind.ADD else memory.updated_at,
-        is_deleted=gone,
-        actor_id=memory.actor_id,
-        role=memory.role,
-        memory=memory,
-        superseding=() if successor is None else successor.sources,
-    )
-
-
-def _namespace(memory_id: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(memory_id)
-    except ValueError:  # an imported memory may have an id that is not a UUID
-        return uuid.uuid5(uuid.NAMESPACE_OID, memory_id)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment, begun, first_known, is_known, known, true_at
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.read_portions import history_in_portions
 
 __all__ = ["MomentReader", "most_read"]
 
@@ -74,7 +75,12 @@ class MomentReader:
         }
 
     def _from_history(self, memory: Memory, moment: Moment) -> Memory | None:
-        return known(self._ledger.history(memory.scope.tenant, memory.id), moment)
+        found: Memory | None = None
+        for portion in history_in_portions(self._ledger, memory.scope.tenant, memory.id):
+            if portion[-1].memory.deleted:
+                return None
+            found = known(portion, moment) or found
+        return found
 
 
 class _Halving:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -306,11 +306,9 @@ class DeliveryService:
         self._ledger.put_document(replace(delivery, version=delivery.version + 1).document())
 
     def _event(self, tenant: str, ref: EventRef) -> Event | None:
-        return _find(self._ledger.history(tenant, ref.memory_id), ref.version)
-
-
-def _find(history: Iterable[Event], version: int) -> Event | None:
-    return next((event for event in history if event.memory.version == version), None)
+        # The history of a memory may have many megabytes, and each of its changes is a delivery to each webhook.
+        found, _ = self._ledger.history_portion(tenant, ref.memory_id, ref.version, most=1)
+        return found[0] if found else None
 
 
 def _arrived(attempt: Attempt) -> bool:

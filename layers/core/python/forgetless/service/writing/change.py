@@ -26,6 +26,7 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.history_portions import light_portions
 from forgetless.service.known_names import KnownNames
+from forgetless.service.read_portions import version_of
 from forgetless.service.requests import ErasedScope, UpdateRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import (
@@ -204,10 +205,7 @@ class ChangeService:
         """The version that the event made, if it exists: a client that repeats a request must not make a second one."""
         if memory.event_id == event_id:
             return memory
-        if memory.version == 1:
-            return None
-        history = self._ledger.history(memory.scope.tenant, memory.id)
-        return next((event.memory for event in history if event.memory.event_id == event_id), None)
+        return None if memory.version == 1 else version_of(self._ledger, memory, event_id)
 
     def delete(
         self,

@@ -11,6 +11,7 @@ from forgetless.ports.request_effects import note_updates
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import note_stored
 from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.read_portions import version_of
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.change import check_version
 from forgetless.service.writing.erase_memories import request_event_id
@@ -72,5 +73,4 @@ class RestoreService:
         return after
 
     def _is_done(self, memory: Memory, event_id: str) -> bool:
-        history = self._ledger.history(memory.scope.tenant, memory.id)
-        return any(event.memory.event_id == event_id for event in history)
+        return version_of(self._ledger, memory, event_id) is not None

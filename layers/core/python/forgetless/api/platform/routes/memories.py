@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from starlette.responses import Response
@@ -104,11 +105,15 @@ def memory_history(caller: CurrentCaller, memory_id: str, from_version: FromVers
     """The events of one memory, oldest first. A long history continues at the version in X-Next-Version."""
     check_memory_id(memory_id)
     reads = caller.services.reads
-    items = reads.history(caller.tenant, memory_id)
-    if not items:
+    newest = reads.newest(caller.tenant, memory_id)
+    if newest is None:
         raise NotFoundError(_UNKNOWN)
-    said = reads.said(caller.tenant, [items[-1].memory]).get(memory_id, [])
-    return history_answer(items, from_version, lambda item: history_item(item, said))
+    portions = reads.history(caller.tenant, memory_id, from_version=min(from_version, newest.version + 1))
+    first = next(portions, None)
+    if first is None:  # it waits to be removed
+        raise NotFoundError(_UNKNOWN)
+    said = reads.said(caller.tenant, [newest]).get(memory_id, [])
+    return history_answer(chain([first], portions), lambda item: history_item(item, said), newest=lambda: newest)
 
 
 def delete_memories(

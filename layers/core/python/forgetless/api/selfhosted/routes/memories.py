@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -138,7 +139,9 @@ def delete_memories(
 
 def memory_history(caller: CurrentCaller, memory_id: str, from_version: FromVersion = 1) -> Response:
     """The events of one memory, oldest first. A long history continues at the version in X-Next-Version."""
-    return history_answer(caller.services.reads.history(caller.tenant, memory_id), from_version, history_item)
+    reads, tenant = caller.services.reads, caller.tenant
+    portions = reads.history(tenant, memory_id, from_version=from_version)
+    return history_answer(portions, history_item, newest=partial(reads.newest, tenant, memory_id))
 
 
 def reset(caller: CurrentCaller) -> Response:
