@@ -43,7 +43,7 @@ BODIES = (
     Mutation(
         "bodies: heavy ones are judged all at once",
         "api/value_count.py",
-        "return heavy_work(HEAVY_BYTES if has_more_values(body, _HEAVY_VALUES) else len(body))",
+        "return heavy_work(HEAVY_BYTES if heavy else 0)",
         "return heavy_work(0)",
         (_JUDGED, "-k", "heavy_body_waits"),
     ),

@@ -75,9 +75,13 @@ class Idempotency:
 
     async def _keep(self, scope: Scope, name: str, began: IdempotencyRecord, answer: _Answer) -> None:
         caller = get_caller(scope)
-        text = answer.body.decode()
+
+        def finish() -> None:
+            text = answer.body.decode()
+            caller.services.idempotency.finish(caller.tenant, name, began, answer.status, text)
+
         try:
-            await self._run(lambda: caller.services.idempotency.finish(caller.tenant, name, began, answer.status, text))
+            await self._run(finish)
         except ForgetlessError as error:  # the request was done, and the client must get its answer
             _logger.warning("request %s: the answer was not stored: %s", scope["state"]["request_id"], error.code)
 
@@ -95,8 +99,8 @@ def fingerprint(body: bytes, query: bytes = b"") -> str:
     So does one with too many values: no route accepts it, and to sort it takes long.
     """
     canonical = body
-    if not has_more_values(body, MOST_VALUES):
-        with suppress(ValueError, RecursionError), json_work(body):
+    with suppress(ValueError, RecursionError), json_work(body):
+        if not has_more_values(body, MOST_VALUES):
             canonical = json.dumps(read_json(body), sort_keys=True, separators=(",", ":")).encode("ascii")
     return hashlib.sha256(query + b"\n" + canonical if query else canonical).hexdigest()
 

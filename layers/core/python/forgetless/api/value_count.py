@@ -45,7 +45,8 @@ def is_light(body: bytes) -> bool:
 
 def json_work(body: bytes) -> AbstractContextManager[object]:
     """What to hold while the body is read and judged: HEAVY_WORK if that takes long."""
-    return heavy_work(HEAVY_BYTES if has_more_values(body, _HEAVY_VALUES) else len(body))
+    heavy = len(body) >= HEAVY_BYTES or has_more_values(body, _HEAVY_VALUES)
+    return heavy_work(HEAVY_BYTES if heavy else 0)
 
 
 def has_more_values(body: bytes, most: int) -> bool:
