@@ -10,6 +10,7 @@ from tests.tenancy.mutation import Mutation
 __all__ = ["COSTS"]
 
 _BOUNDS = "tests/unit/test_request_bounds.py"
+_STORED = "tests/unit/api/test_stored_bytes.py"
 
 _LONG = ("tests/unit/service/test_long_histories.py",)
 _SECRETS = ("tests/unit/adapters/test_llm_secrets.py",)
@@ -359,4 +360,56 @@ _SURFACES = (
     ),
 )
 
-COSTS = (*_WORK, *_RESTORED, *_SURFACES)
+_READ = (
+    Mutation(
+        "reads: a request holds whole histories, and all memories of its events",
+        "service/read_portions.py",
+        "_PORTION_BYTES = 512 * 1024",
+        "_PORTION_BYTES = 512 * 1024 * 1024",
+        (_STORED, "-k", "history_is_read or memories_in_portions or batch"),
+    ),
+    Mutation(
+        "reads: one request goes through a history of any length",
+        "api/history_answer.py",
+        "(left < 0 or number >= _MOST_PORTIONS)",
+        "left < 0",
+        (_STORED, "-k", "goes_on"),
+    ),
+    Mutation(
+        "reads: one request reads the memories of all its events",
+        "api/platform/event_texts.py",
+        "(found.left < 0 or number >= _MOST_PORTIONS)",
+        "found.left < 0",
+        (_STORED, "-k", "so_many_portions"),
+    ),
+    Mutation(
+        "reads: texts are kept that no answer can hold",
+        "api/platform/event_texts.py",
+        "text if self.left >= 0 else text[:_KEPT_CHARS]",
+        "text",
+        (_STORED, "-k", "beginnings"),
+    ),
+    Mutation(
+        "reads: long jobs are read all at once",
+        "domain/limits.py",
+        "JOBS_AT_ONCE = 2 * 1024 * 1024",
+        "JOBS_AT_ONCE = 2 * 1024 * 1024 * 1024",
+        (_STORED, "-k", "looked_at"),
+    ),
+    Mutation(
+        "reads: all exports are read to find one",
+        "service/transfer/schema_export.py",
+        "_READ_AT_ONCE = 10",
+        "_READ_AT_ONCE = 1000",
+        (_STORED, "-k", "export"),
+    ),
+    Mutation(
+        "webhooks: a delivery reads the whole history",
+        "service/webhooks/delivery.py",
+        "ref.memory_id, ref.version, most=1)",
+        "ref.memory_id, ref.version, most=2**40)",
+        ("tests/unit/service/webhooks/test_delivery.py", "-k", "one_version"),
+    ),
+)
+
+COSTS = (*_WORK, *_RESTORED, *_SURFACES, *_READ)

@@ -167,7 +167,22 @@ _LIMITS = (
         "-k",
         "limited and memory_id",
     ),
-    _limited("history", "if self._mine(event.memory.scope)]", "]", _ROUTES, "-k", "limited and history"),
+    _limited(
+        "history",
+        "mine = [event for event in events if self._mine(event.memory.scope)]",
+        "mine = events",
+        _ROUTES,
+        "-k",
+        "limited and history",
+    ),
+    _limited(
+        "memories of a batch",
+        "if self._mine(memory.scope)}, looked",
+        "}, looked",
+        _ROUTES,
+        "-k",
+        "limited and batch",
+    ),
     _limited(
         "earlier versions",
         "return {key: memory for key, memory in found.items() if self._mine(memory.scope)}",

@@ -272,7 +272,7 @@ _SURFACE = (
 _ERASED = (
     _hidden(
         "reads show it",
-        "return {id_: self._as_shown(memory, markers) for id_, memory in found.items()}",
+        "return {id_: one.blanked(deleted=True) if markers.cover(one) else one for id_, one in found.items()}",
         "return found",
         "-k",
         "get_list or covered",
@@ -281,6 +281,20 @@ _ERASED = (
         "histories show it",
         "return [] if markers is not None and events and markers.cover(events[-1].memory) else events",
         "return events",
+        "-k",
+        "get_list",
+    ),
+    _hidden(
+        "portions of histories show it",
+        "return ([], False) if markers is not None and markers.cover(events[-1].memory) else (events, more)",
+        "return events, more",
+        "-k",
+        "get_list",
+    ),
+    _hidden(
+        "portions of memories show it",
+        "return self._all_as_shown(found, self._judging(tenant, found, beside)), looked",
+        "return found, looked",
         "-k",
         "get_list",
     ),

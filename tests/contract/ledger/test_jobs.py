@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.domain.jobs import JobState
+from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from tests.contract.ledger.making import a_job, a_message, at, job_id
@@ -40,6 +40,20 @@ def test_a_job_that_exists_is_returned_unchanged(ledger: Ledger) -> None:
     ledger.put_job(first, [a_message("a")])
     assert ledger.put_job(a_job("a", second=5), [a_message("a", 1)]) == first
     assert ledger.job_messages("acme", A) == [a_message("a")]
+
+
+def test_a_page_of_long_jobs_ends_early(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for adapter in ("sqlite", "dynamodb"):
+        monkeypatch.setattr(f"forgetless.adapters.ledger_{adapter}.jobs.JOBS_AT_ONCE", 5000)
+    jobs = [a_job(f"j{number}", second=number, request={"metadata": "x" * 2000}) for number in range(7)]
+    ledger.put_jobs([(job, []) for job in jobs])
+    found: list[list[Job]] = []
+    cursor: str | None = None
+    while not found or cursor is not None:
+        page, cursor = ledger.jobs("acme", limit=9, cursor=cursor)
+        found.append(page)
+    assert [len(page) for page in found] == [3, 3, 1]
+    assert [job for page in found for job in page] == jobs[::-1]
 
 
 def test_jobs_are_listed_newest_first_in_pages(ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.scope import Scope
 from forgetless.ports.request_ledger import IdempotencyRecord
+from forgetless.service.access.hiding_ledger import HidingLedger
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.requests import PageRequest, UpdateRequest
 from tests.unit.service.world import ALICE, World, facts, newest
@@ -36,12 +37,14 @@ def test_get_list_search_history_and_pages_do_not_show_it(world: World) -> None:
     reads = world.services.reads
     hide(world)
     assert reads.get("default", old.id) is None
-    assert world.history(old.id) == []
+    assert world.history(old.id) == HidingLedger(world.ledger).history("default", old.id) == []
     assert world.texts() == []
     assert world.find("green tea") == []
     everything = PageRequest("default", EVERYTHING, 10, superseded=True)
     assert [memory.id for memory in reads.page(everything).items] == [other.id]
-    assert reads.texts("default", [old.id, other.id]) == {other.id: "bob likes green tea"}
+    wanted = [old.id, other.id]
+    assert list(reads.texts("default", wanted)) == [(wanted, {other.id: "bob likes green tea"})]
+    assert reads.text_bytes("default", wanted) == {other.id: len("bob likes green tea")}
     assert [(one.kind, one.id, one.total_memories) for one in reads.entities("default", size=9).items] == [
         ("user", "bob", 1)
     ]

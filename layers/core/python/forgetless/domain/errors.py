@@ -392,11 +392,12 @@ class ProviderRequestError(ProviderError):
     """The provider refused the request with `status`: any 4xx that is not about the key or the load."""
 
     code = "provider_bad_request"
+    #: What the message quotes of the provider's words. They may say in other words what the text said.
+    quoted: str = ""
 
     def __init__(self, message: str, *, status: int, of_any_input: bool = False, quoted: str = "") -> None:
         super().__init__(message)
         self.status = status
-        #: What the message quotes of the provider's words. They may say in other words what the text said.
         self.quoted = quoted
         #: Whether it is known that the provider refuses an ordinary text as well.
         self.of_any_input = of_any_input

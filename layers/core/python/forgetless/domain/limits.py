@@ -18,6 +18,7 @@ __all__ = [
     "GUESSES_PER_MINUTE",
     "HISTORIES_AT_ONCE",
     "INT64",
+    "JOBS_AT_ONCE",
     "JOB_S",
     "LEASE_MARGIN_S",
     "LLM_WAITS",
@@ -111,6 +112,8 @@ MOST_WEBHOOKS = 100
 MOST_REFUSALS = 3
 #: How many bytes of histories are read, made or removed at once, unless one memory has more.
 HISTORIES_AT_ONCE = 4 * 1024 * 1024
+#: How many bytes of jobs are read at once, unless one job has more.
+JOBS_AT_ONCE = 2 * 1024 * 1024
 #: The most bytes of a memory's metadata as JSON.
 MAX_METADATA_BYTES = 64 * 1024
 #: The most keys and list entries of a memory's metadata: an empty list takes 30 times as much memory as its JSON. What

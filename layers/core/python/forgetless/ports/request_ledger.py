@@ -358,7 +358,8 @@ class JobStore(Protocol):
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
         """The tenant's jobs, newest first by (created_at, id), and the cursor of the next page.
 
-        A page may be shorter than `limit`, even empty, although a cursor says that more follow.
+        A page may be shorter than `limit`, even empty, although a cursor says that more follow. It ends early after
+        JOBS_AT_ONCE bytes.
         """
 
     def count_jobs(self, tenant: str, *, limit: int) -> int | None:

@@ -14,13 +14,15 @@ __all__ = ["history_in_portions", "memories_in_portions", "version_of"]
 _PORTION_BYTES = 512 * 1024
 
 
-def memories_in_portions(ledger: RequestLedger, tenant: str, ids: Sequence[str]) -> Iterator[dict[str, Memory]]:
-    """The current states of those ids that the tenant has; a portion is read when it is asked for."""
+def memories_in_portions(
+    ledger: RequestLedger, tenant: str, ids: Sequence[str]
+) -> Iterator[tuple[Sequence[str], dict[str, Memory]]]:
+    """Some of the ids after each other, with the memories that the tenant has of them; read when they are asked for."""
     left = list(dict.fromkeys(ids))
     while left:
         found, looked = ledger.read_some(tenant, left, most=_PORTION_BYTES)
+        yield left[:looked], found
         left = left[looked:]
-        yield found
 
 
 def history_in_portions(

@@ -14,12 +14,13 @@ from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.leases_and_keys import first_slot, take_slot
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
-from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import in_turn
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.limits import JOBS_AT_ONCE
 from forgetless.domain.memory import Message
-from forgetless.domain.portions import weighed_portions
+from forgetless.domain.portions import first_portion, weighed_portions
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import Compaction, Tell
@@ -32,6 +33,8 @@ _LIST = "K"
 
 #: Separates job and request in a body. JSON escapes it, so it cannot occur in either.
 _BETWEEN = b"\n"
+#: So many jobs and the state of erasures are one batch.
+_SOME = 99
 #: About how many items `put_jobs` writes in one transaction; DynamoDB allows 100. A job or a message is two.
 _ITEMS = 80
 #: How many open jobs a look sees, the oldest first, and how many of a tenant it reads.
@@ -76,11 +79,12 @@ class JobStore(Store):
             created_at, id_ = time_place(cursor)
             below = _sort_key(created_at, id_)
         listed = list(islice(self._entries(tenant, below, limit + 1), limit + 1))
-        wanted = [item_keys.job(tenant, from_blob(entry["job"])) for entry in listed[:limit]]
-        held = self._jobs(wanted)
+        held = self._held(tenant, listed[:limit])
+        shown, cut = first_portion(held, lambda one: body_bytes(one[1]) if one[1] else 0, most=JOBS_AT_ONCE)
+        kept = [item for _, item in shown if item is not None and not self._table.expiry.is_over(item)]
+        found = [_load(item, body) for item, body in self._table.bodies(kept)]
         # The cursor comes from the list: TTL may have removed the jobs of a whole page, but not yet their entries.
-        following = _cursor(listed[limit - 1]) if len(listed) > limit > 0 else None
-        return [held[key] for key in wanted if key in held], following
+        return found, _cursor(shown[-1][0]) if shown and (cut or len(listed) > limit) else None
 
     def count_jobs(self, tenant: str, *, limit: int) -> int | None:
         return sum(1 for _ in islice(self._entries(tenant, None, limit // 4 + 1), limit + 1))
@@ -145,6 +149,13 @@ class JobStore(Store):
         """The entries of the tenant's jobs that have not expired, the newest first."""
         entries = list_entries.merged(self._table, item_keys.partitions(_LIST, tenant, "jobs"), below, page)
         return (entry for entry in entries if not self._table.expiry.is_over(entry))
+
+    def _held(self, tenant: str, entries: Sequence[Item]) -> Iterator[tuple[Item, Item | None]]:
+        """Each of these entries of a list with its job's item, if there is one."""
+        for some in portions(entries, _SOME):
+            keys = [item_keys.job(tenant, from_blob(entry["job"])) for entry in some]
+            held = self._table.read(keys)
+            yield from ((entry, held.get(key)) for entry, key in zip(some, keys, strict=True))
 
     def _jobs(self, wanted: Sequence[Key]) -> dict[Key, Job]:
         kept = [item for item in self._table.read(wanted).values() if not self._table.expiry.is_over(item)]

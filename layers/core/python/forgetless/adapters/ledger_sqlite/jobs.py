@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,9 @@ from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import after_job, time_place
 from forgetless.domain.documents import in_turn
 from forgetless.domain.jobs import LANES, Job, JobState
+from forgetless.domain.limits import JOBS_AT_ONCE
 from forgetless.domain.memory import Message
+from forgetless.domain.portions import first_portion
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 from forgetless.ports.request_ledger import AcceptedJob
@@ -96,10 +99,15 @@ class JobStore(Store):
             condition += " AND (created_at, id) < (?, ?)"
             params += [created_at, to_blob(id_)]
         query = f"{_SELECT} WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT ?"
-        rows = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
-        found = [load_job(tenant, *row) for row in rows[:limit]]
-        last = found[-1] if len(rows) > limit and found else None
-        return found, after_job(last) if last else None
+
+        def look(db: sqlite3.Connection) -> tuple[list[tuple[bytes, bytes]], bool]:
+            # A statement that is not read to its end goes on reading the log.
+            with contextlib.closing(db.execute(query, (*params, limit + 1))) as rows:
+                return first_portion(rows, lambda row: len(row[0]) + len(row[1]), most=JOBS_AT_ONCE, count=limit)
+
+        rows, more = self._connections.read(look)
+        found = [load_job(tenant, *row) for row in rows]
+        return found, after_job(found[-1]) if more and found else None
 
     def count_jobs(self, tenant: str, *, limit: int) -> int | None:
         query = "SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_by_time WHERE tenant = ? LIMIT ?)"

@@ -34,7 +34,7 @@ def _superseding(ledger: RequestLedger, tenant: str, events: Sequence[Event]) ->
     """By the id of a memory that supersedes one of these, the messages that it was made from."""
     successors = sorted({event.memory.superseded_by for event in events if event.memory.superseded_by})
     found = memories_in_portions(ledger, tenant, successors)
-    return {id_: memory.sources for portion in found for id_, memory in portion.items()}
+    return {id_: memory.sources for _, portion in found for id_, memory in portion.items()}
 
 
 def _item(event: Event, earlier: Event | None, superseding: Mapping[str, tuple[MessageRef, ...]]) -> HistoryItem:

@@ -21,6 +21,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, RequestLedger
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import LEAST_READ, MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
+from forgetless.service.read_portions import memories_in_portions
 from forgetless.service.reading.history_items import history_items
 from forgetless.service.reading.job_lists import AnyJob, JobChoice, after_any_job, any_jobs, count_any_jobs
 from forgetless.service.reading.search import unexpired
@@ -152,9 +153,18 @@ class ReadService:
         """The number of users, agents, apps and runs, or at least so many."""
         return self._ledger.count_entities(tenant, limit=SCANNED_ROWS)
 
-    def texts(self, tenant: str, ids: Sequence[str]) -> dict[str, str]:
-        """The texts by memory id, without memories that are deleted or unknown."""
-        return {id_: memory.text for id_, memory in self._ledger.read(tenant, ids).items() if not memory.deleted}
+    def texts(self, tenant: str, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], dict[str, str]]]:
+        """Some of the ids after each other, with the texts of those memories that are neither deleted nor unknown.
+
+        A portion is read when it is asked for.
+        """
+        for looked, found in memories_in_portions(self._ledger, tenant, ids):
+            yield looked, {id_: memory.text for id_, memory in found.items() if not memory.deleted}
+
+    def text_bytes(self, tenant: str, ids: Sequence[str]) -> dict[str, int]:
+        """How many bytes the texts have, by memory id, without memories that are deleted or unknown."""
+        portions = self.texts(tenant, ids)
+        return {id_: len(text.encode("utf-8", "surrogatepass")) for _, texts in portions for id_, text in texts.items()}
 
     def jobs(
         self,

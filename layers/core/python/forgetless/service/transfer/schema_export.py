@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from forgetless.domain.documents import Document
@@ -30,6 +31,8 @@ __all__ = ["ExportService", "Shaped", "Summary"]
 MOST_MEMORIES = 1000
 #: The most exports among which one is searched for by its filters.
 _LOOKED_THROUGH = 200
+#: How many of them are read at once: their schemas may be large.
+_READ_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +137,19 @@ class ExportService:
         if id_ is not None:
             found = self._ledger.document(tenant, EXPORT, id_)
         else:
-            newest, _ = self._ledger.documents(tenant, EXPORT, limit=_LOOKED_THROUGH)
+            newest = islice(self._newest(tenant), _LOOKED_THROUGH)
             found = next((one for one in newest if filters is None or one.body["filters"] == filters), None)
         if found is None:
             raise NotFoundError("No memory export request found")
         return found
+
+    def _newest(self, tenant: str) -> Iterator[Document]:
+        cursor = None
+        while True:
+            found, cursor = self._ledger.documents(tenant, EXPORT, limit=_READ_AT_ONCE, cursor=cursor)
+            yield from found
+            if cursor is None:
+                return
 
     def _memories(self, tenant: str, where: Filter) -> PageOf[Memory]:
         """The newest of the memories that match; as for a page of a list, the rows that are looked at are bounded."""

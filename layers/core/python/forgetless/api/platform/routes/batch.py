@@ -48,21 +48,21 @@ def delete_batch(caller: CurrentCaller, body: BatchDelete, if_match: IfMatch = N
     return json_response({"message": f"Successfully deleted {deleted} memories"})
 
 
-def _check(caller: Caller, ids: Sequence[str], done: str) -> Mapping[str, str]:
-    """The texts of the memories, by id; raises NotFoundError if one is missing."""
+def _check(caller: Caller, ids: Sequence[str], done: str) -> Mapping[str, int]:
+    """How many bytes the texts of the memories have, by id; raises NotFoundError if one is missing."""
     most_of_batch(done)(len(ids), caller.limits)
     for memory_id in ids:
         check_memory_id(memory_id)
-    known = caller.services.reads.texts(caller.tenant, ids)
+    known = caller.services.reads.text_bytes(caller.tenant, ids)
     missing = [memory_id for memory_id in ids if memory_id not in known]
     if missing:
         raise NotFoundError(f"Memory not found: {missing[0]}. Nothing was {done}.")
     return known
 
 
-def _check_size(texts: Mapping[str, str]) -> None:
+def _check_size(text_bytes: Mapping[str, int]) -> None:
     """Raise InvalidRequestError if these texts, which all changes store again, are larger than an add may be."""
-    size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts.values())
+    size = sum(text_bytes.values())
     if size > ADD_BYTES:
         raise InvalidRequestError(
             f"memories: a change stores the whole memory again, and the texts of these have {size} bytes together; at "

@@ -15,6 +15,7 @@ from forgetless.api.caller import CurrentCaller
 from forgetless.api.field_checks import Cursor, check_all_named
 from forgetless.api.json_response import json_response
 from forgetless.api.named_entities import check_may_list
+from forgetless.api.platform.event_texts import texts_of_event, texts_of_events
 from forgetless.api.platform.pages import envelope, page_number
 from forgetless.api.platform.serialize import bulk_event_item, event_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
@@ -24,12 +25,14 @@ from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import Role
 from forgetless.ports.named_ids import note_id, note_scope
-from forgetless.service.reading.job_lists import ADD, JobChoice
+from forgetless.service.reading.job_lists import ADD, AnyJob, JobChoice
 
 __all__ = ["ROUTES"]
 
 _BEHIND = "waiting: an earlier add of the same user, agent and app is held; its event has the reason"
 _UNKNOWN = "Event not found or you don't have permission to access it."
+#: The share of an answer that is too much for a page that has an event already.
+_TOO_MUCH = 2.0
 #: The kinds of jobs, as events name them.
 _EVENT_TYPES = [kind.upper() for kind in (ADD, *BulkKind)]
 
@@ -52,7 +55,7 @@ def get_event(caller: CurrentCaller, event_id: str) -> Response:
         _note_ids(bulk)
         return json_response(bulk_event_item(bulk, caller.services.cleanings()))
     note_scope(job.scope)
-    item = event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results]))
+    item = event_item(job, texts_of_event(reads, caller.tenant, job))
     if (next_try := reads.waits_until(job)) is not None:
         item |= {"error": _BEHIND, "next_try_at": next_try}
     shown = all_or_shortened(item["results"])
@@ -88,15 +91,21 @@ def list_events(
     wanted = partial(
         reads.jobs, caller.tenant, number=number, size=page_size, cursor=cursor, asker=caller.asker, choice=choice
     )
-    found = wanted()
-    texts = reads.texts(caller.tenant, [result["id"] for job in found.items for result in job.results])
+    # What would not even fit without its texts is not kept.
+    found = wanted(weigh=_bare_share)
+    texts, known = texts_of_events(reads, caller.tenant, found.items)
     cleanings = caller.services.cleanings() if any(isinstance(job, BulkJob) for job in found.items) else ()
-    shares = {job.id: share(event_item(job, texts, cleanings)) for job in found.items}
+    shares = dict.fromkeys((job.id for job in found.items), _TOO_MUCH)
+    shares |= {job.id: share(event_item(job, texts, cleanings)) for job in known}
     if sum(shares.values()) > 1:
         # Only now the texts of the results are known. The page ends where the answer is full.
-        found = wanted(weigh=lambda job: shares.get(job.id, 0.0))
+        found = wanted(weigh=lambda job: shares.get(job.id, _bare_share(job)))
     items = fitting_items([event_item(job, texts, cleanings) for job in found.items])
     return json_response(envelope(request, items, found, number=number, size=page_size))
+
+
+def _bare_share(job: AnyJob) -> float:
+    return share(event_item(job, {}))
 
 
 def cancel_event(caller: CurrentCaller, event_id: str) -> Response:

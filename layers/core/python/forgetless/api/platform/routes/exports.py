@@ -16,6 +16,7 @@ from forgetless.api.platform.scope_filter import scope_of
 from forgetless.api.platform.search_wire import Ids
 from forgetless.api.platform.wire import ExportCreate, ExportGet, Filters, SummaryBody
 from forgetless.api.routing import Route
+from forgetless.api.value_count import check_value_count
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.keys import Role
@@ -23,6 +24,8 @@ from forgetless.domain.keys import Role
 __all__ = ["ROUTES"]
 
 _CREATED = "Memory export request received. The export will be ready in a few seconds."
+#: The most values of a schema. Whoever looks for an export by its filters reads those of the newest exports.
+_MOST_SCHEMA_VALUES = 5000
 _MAPPED = "mapped by field names; no LLM is configured"
 
 
@@ -77,6 +80,12 @@ def _schema(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict) or not given:
         raise InvalidRequestError("Schema is required and must be a valid object")
     check_json("schema", given)
+    try:
+        check_value_count(given, most=_MOST_SCHEMA_VALUES)
+    except InvalidRequestError:
+        raise InvalidRequestError(
+            f"schema: it has more than {_MOST_SCHEMA_VALUES} keys and list entries together; use a smaller one."
+        ) from None
     return given
 
 
