@@ -9,6 +9,7 @@ import itertools
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -184,11 +185,14 @@ def test_what_ends_in_time_is_served_and_the_connection_goes_on(served: Served) 
 
 
 @pytest.fixture
-def impatient(served: Served, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Served:
+def module(served: Served, request: pytest.FixtureRequest) -> ModuleType:
+    """Return the module that has the bounds of this server."""
+    return {"emulator": of_emulator, "serve": of_serve, "embedder": of_embedder}[request.node.callspec.params["served"]]
+
+
+@pytest.fixture
+def impatient(served: Served, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Served:
     """Return the server with the time limits of tests."""
-    module = {"emulator": of_emulator, "serve": of_serve, "embedder": of_embedder}[
-        request.node.callspec.params["served"]
-    ]
     for name in ("HEAD_SECONDS", "BODY_SECONDS", "ANSWER_SECONDS"):
         monkeypatch.setattr(module, name, 0.3)
     monkeypatch.setattr(module, "WHOLE_BODY_SECONDS", 0.6)
@@ -232,12 +236,9 @@ def test_a_request_that_does_not_arrive_is_a_408(impatient: Served, begin: bytes
 
 
 def test_bodies_that_do_not_end_take_a_bounded_room_together(
-    served: Served, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    served: Served, module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who began first is cut off; the others can end theirs."""
-    module = {"emulator": of_emulator, "serve": of_serve, "embedder": of_embedder}[
-        request.node.callspec.params["served"]
-    ]
     monkeypatch.setattr(module, "MAX_UNFINISHED_BYTES", 20_000_000)
     begin = b"POST /" + _HOST + b"content-length: 6000000\r\n\r\n" + b"a" * 5_999_999
 
@@ -283,12 +284,9 @@ def test_an_answer_that_nobody_reads_is_dropped(impatient: Served) -> None:
 
 
 def test_answers_that_nobody_reads_take_a_bounded_room_together(
-    served: Served, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    served: Served, module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has been waited for the longest is cut off; whoever reads is not."""
-    module = {"emulator": of_emulator, "serve": of_serve, "embedder": of_embedder}[
-        request.node.callspec.params["served"]
-    ]
     monkeypatch.setattr(module, "MAX_UNSENT_BYTES", 20_000_000)
 
     async def large(_scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -28,16 +28,6 @@ from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, de
 from tests.unit.store_house import StoreHouse
 
 
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> StoreHouse:
-    return StoreHouse(tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    return tmp_path / "backups" / "copy.db"
-
-
 def exported(path: Path, tenant: str) -> bytes:
     with closing(SqliteLedger(path)) as ledger:
         return b"".join(portion.lines for portion in EventExport(ledger=ledger).portions(tenant))

@@ -20,11 +20,6 @@ from tests.contract.ledger.making import a_job, a_message
 from tests.unit.store_house import StoreHouse
 
 
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> StoreHouse:
-    return StoreHouse(tmp_path, monkeypatch, capsys)
-
-
 class Elsewhere:
     """Another ledger, and the files that go there."""
 

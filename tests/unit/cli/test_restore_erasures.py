@@ -30,16 +30,6 @@ from tests.dynamo_server import DynamoServer
 from tests.unit.store_house import StoreHouse
 
 
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> StoreHouse:
-    return StoreHouse(tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    return tmp_path / "backups" / "copy.db"
-
-
 def services() -> Services:
     return composition.build_services(load_settings())
 

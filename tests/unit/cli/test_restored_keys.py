@@ -32,16 +32,6 @@ from tests.unit.store_house import StoreHouse
 KEPT = "keys, quotas, webhooks and log-ins are those of the replaced ledger"
 
 
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> StoreHouse:
-    return StoreHouse(tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    return tmp_path / "backups" / "copy.db"
-
-
 @contextmanager
 def services() -> Iterator[Services]:
     with closing(composition.build_services(load_settings())) as built:

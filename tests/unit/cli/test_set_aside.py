@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from pathlib import Path
-
-import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.ports.ledger import Refusal
 from tests.unit.store_house import StoreHouse
-
-
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> StoreHouse:
-    return StoreHouse(tmp_path, monkeypatch, capsys)
 
 
 def test_what_is_set_aside_is_counted_listed_and_tried_again(house: StoreHouse) -> None:

@@ -26,11 +26,6 @@ from tests.dynamo_server import DynamoServer
 from tests.unit.store_house import StoreHouse
 
 
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> StoreHouse:
-    return StoreHouse(tmp_path, monkeypatch, capsys)
-
-
 def found(house: StoreHouse, tenant: str = "default") -> int:
     return house.index.count(tenant)
 
