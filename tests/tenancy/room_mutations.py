@@ -80,8 +80,8 @@ ROOM = (
     Mutation(
         "reads: the turn is never given back",
         "domain/loaded_bytes.py",
-        "if mine.has_turn:\n            _turn.release()",
-        "if False:\n            _turn.release()",
+        "mine.has_turn = False\n        _turn.release()",
+        "mine.has_turn = False",
         (_LOADED,),
     ),
     Mutation(
@@ -97,5 +97,19 @@ ROOM = (
         "count_loaded(body)",
         "pass",
         (_READS, "-k", "looks_no_further"),
+    ),
+    Mutation(
+        "reads: who waits for the LLM keeps the turn",
+        "service/llm_state.py",
+        "            give_turn()\n",
+        "",
+        (_READS, "-k", "waits_for_the_llm"),
+    ),
+    Mutation(
+        "reads: writes wait for the turn of large reads",
+        "api/routing.py",
+        "if needs is Role.READ and run is not run_inline",
+        "if run is not run_inline",
+        (_READS, "-k", "writes_need"),
     ),
 )

@@ -10,6 +10,7 @@ from forgetless.domain import loaded_bytes
 from forgetless.domain.limits import MAX_METADATA_VALUES
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
+from tests.unit.service.world import facts
 
 _SAID: dict[str, Any] = {"messages": [{"role": "user", "content": "I like tea"}], "user_id": "alice", "infer": False}
 _MANY: dict[str, Any] = {"a": [[]] * MAX_METADATA_VALUES}
@@ -34,9 +35,40 @@ def test_updates_may_not_add_up_to_more_values(api: Api) -> None:
 
 def test_a_search_that_has_read_enough_looks_no_further(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:
     api = new_api(inline=False)
-    api.say(*(f"tea {number} {'x' * 1000}" for number in range(100)))
+    api.say(*(f"tea {number} {'x' * 6000}" for number in range(100)))
     query = {"query": "tea", "filters": {"user_id": "alice"}, "top_k": 100, "threshold": 0}
     assert len(api.post("/search", query).json()["results"]) == 100
     monkeypatch.setattr("forgetless.service.reading.retrieval._READ_AT_MOST", 20)
-    monkeypatch.setattr(loaded_bytes, "_ENOUGH", 30_000)
+    monkeypatch.setattr(loaded_bytes, "_ENOUGH", 200_000)
     assert len(api.post("/search", query).json()["results"]) in range(20, 61)
+
+
+def test_nobody_waits_for_a_large_read_that_waits_for_the_llm(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a summary of large memories, or an add beside one, asks the LLM, others read large memories as well."""
+    monkeypatch.setattr(loaded_bytes, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(loaded_bytes, "_LIGHT", 5000)
+    found: list[int] = []
+
+    def reply(_messages: object) -> str:
+        found.append(api.get("/memories?user_id=alice").status_code)
+        return facts("Alice likes milk")
+
+    api = new_api(reply, inline=False)
+    api.say(*(f"tea {number} {'x' * 6000}" for number in range(3)))
+    assert api.post("/v1/summary/", {"filters": {"user_id": "alice"}}).status_code == 200
+    assert api.post("/memories", {**_SAID, "infer": True}).status_code == 200
+    assert found == [200, 200]
+
+
+def test_writes_need_no_turn(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = new_api(inline=False)
+    memories = api.say(*(f"tea {number} {'x' * 6000}" for number in range(3)))
+    monkeypatch.setattr(loaded_bytes, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(loaded_bytes, "_LIGHT", 5000)
+    with loaded_bytes.loading():
+        loaded_bytes.count_loaded(b"x" * 6000)
+        loaded_bytes.await_turn()
+        assert api.get("/memories?user_id=alice").status_code == 503
+        body = {"memories": [{"memory_id": memory, "metadata": {"a": 1}} for memory in memories]}
+        assert api.put("/v1/batch/", body).status_code == 200
+        assert api.delete("/entities/user/alice").status_code == 200

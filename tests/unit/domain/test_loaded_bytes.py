@@ -8,7 +8,7 @@ import pytest
 
 from forgetless.domain import loaded_bytes
 from forgetless.domain.errors import BusyError
-from forgetless.domain.loaded_bytes import await_turn, count_loaded, has_read_enough, loading, portions
+from forgetless.domain.loaded_bytes import await_turn, count_loaded, give_turn, has_read_enough, loading, portions
 
 _MUCH = b"x" * (5 * 1024 * 1024)
 
@@ -56,6 +56,29 @@ def test_the_turn_is_given_back_when_the_request_fails() -> None:
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             fail()
+
+
+def test_small_rows_need_no_turn_however_many_they_are() -> None:
+    with loading():
+        for _ in range(10_000):
+            count_loaded(b"x" * 1000)
+        assert [len(few) for few in portions(range(100))] == [24, 48, 28]
+
+
+def test_nobody_waits_for_who_waits_for_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded_bytes, "_PATIENCE_S", 0.0)
+
+    def much() -> None:
+        with loading():
+            count_loaded(_MUCH)
+            await_turn()
+
+    with ThreadPoolExecutor(1) as other, loading():
+        count_loaded(_MUCH)
+        await_turn()
+        give_turn()
+        other.submit(much).result()
+        await_turn()
 
 
 def test_many_values_count_for_what_they_take() -> None:

@@ -45,7 +45,7 @@ class GuardedRoute(APIRoute):
         self._run = run
         super().__init__(
             route.path,
-            endpoint_on(run, route.endpoint),
+            endpoint_on(run, route),
             methods=[route.method],
             response_model=None,
             # Users of curl forget the header. Keys are never in cookies, so other sites cannot exploit this.

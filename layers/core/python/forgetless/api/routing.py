@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -25,7 +26,7 @@ from forgetless.domain.loaded_bytes import loading
 from forgetless.domain.usage import UsageKind
 from forgetless.ports.trace import current_trace
 
-__all__ = ["Route", "Runner", "endpoint_on", "pool", "run_inline"]
+__all__ = ["Route", "Runner", "endpoint_on", "pool", "reading", "run_inline"]
 
 T = TypeVar("T")
 
@@ -111,29 +112,31 @@ def pool(threads: int) -> Runner:
         tenant = "" if trace is None else trace.tenant
         await turns.take(tenant)
         try:
-            return await anyio.to_thread.run_sync(functools.partial(_loading, call), limiter=limiter)
+            return await anyio.to_thread.run_sync(call, limiter=limiter)
         finally:
             turns.give(tenant)
 
     return run_in_thread
 
 
-def _loading(call: Callable[[], T]) -> T:
-    with loading():
-        return call()
+def reading(run: Runner, needs: Role | None) -> AbstractContextManager[None]:
+    """What to hold while a request that needs this role is served: others are served beside it unless it is inline."""
+    return loading() if needs is Role.READ and run is not run_inline else nullcontext()
 
 
-def endpoint_on(run: Runner, endpoint: Callable[..., Response]) -> Callable[..., Awaitable[Response]]:
+def endpoint_on(run: Runner, route: Route) -> Callable[..., Awaitable[Response]]:
     """The endpoint in the form that FastAPI needs: a coroutine with the same parameters, executed by `run`.
 
     What the request contains is checked for its size before the endpoint is called.
     """
+    endpoint = route.endpoint
 
     def checked(arguments: dict[str, Any]) -> Response:
         caller = arguments.get("caller")
         if isinstance(caller, Caller):
             check_arguments(arguments, caller.limits)
-        return endpoint(**arguments)
+        with reading(run, route.role):
+            return endpoint(**arguments)
 
     @functools.wraps(endpoint)
     async def serve(**arguments: Any) -> Response:

@@ -1,4 +1,4 @@
-"""How much stored JSON a request has read: those that read much do so one at a time, so that their memory has a bound.
+"""How much stored JSON a read has read: those that read much do so one at a time, so that their memory has a bound.
 
 A memory may have 200,000 characters and a search 1,000 results, and what is read takes several times as much room as
 its JSON. Where a process serves one request at a time, nothing is counted.
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from forgetless.domain.errors import BusyError
 
-__all__ = ["await_turn", "count_loaded", "has_read_enough", "loading", "portions"]
+__all__ = ["await_turn", "count_loaded", "give_turn", "has_read_enough", "loading", "portions"]
 
 T = TypeVar("T")
 
@@ -26,8 +26,10 @@ _ENOUGH = 64 * 1024 * 1024
 #: How much is read before the bytes are looked at for the first time; while they are few, each
 #: further portion is twice as large.
 _AT_ONCE = 24
-#: About what a value takes beside its JSON: an empty list has two characters, and 56 bytes.
-_VALUE_BYTES = 64
+#: What a list or an object and what a text takes beside its JSON: an empty list has two characters, and 56 bytes.
+_CONTAINER_BYTES, _TEXT_BYTES = 64, 48
+#: A row that takes no more counts nothing: no request holds many enough of them to matter.
+_SMALL = 4096
 #: How long a request waits for the turn.
 _PATIENCE_S = 10.0
 
@@ -45,25 +47,36 @@ _loaded: ContextVar[_Loaded | None] = ContextVar("loaded_bytes", default=None)
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """While the context is open, what this thread reads is counted for one request, and it may get the turn."""
-    mine = _Loaded()
-    token = _loaded.set(mine)
+    """While the context is open, what this thread reads is counted for one request, and it may get the turn.
+
+    It is for requests that only read: who stores something must not fail because others are busy.
+    """
+    token = _loaded.set(_Loaded())
     try:
         yield
     finally:
+        give_turn()
         _loaded.reset(token)
-        if mine.has_turn:
-            _turn.release()
 
 
 def count_loaded(body: bytes) -> None:
     """Count JSON that is read. It waits for nothing, because a ledger calls it within transactions."""
     if (mine := _loaded.get()) is not None:
-        mine.size += len(body) + _VALUE_BYTES * body.count(b",")
+        containers, texts = body.count(b"[") + body.count(b"{"), body.count(b'",')
+        size = len(body) + _CONTAINER_BYTES * containers + _TEXT_BYTES * texts
+        mine.size += size if size > _SMALL else 0
+
+
+def give_turn() -> None:
+    """Give the turn back, at the end, or before the request waits for something else, such as the LLM."""
+    mine = _loaded.get()
+    if mine is not None and mine.has_turn:
+        mine.has_turn = False
+        _turn.release()
 
 
 def await_turn() -> None:
-    """Wait for the turn if this request has read much; it has the turn until it ends. Raises BusyError."""
+    """Wait for the turn if this request has read much; it has the turn until it gives it back. Raises BusyError."""
     mine = _loaded.get()
     if mine is None or mine.has_turn or mine.size <= _LIGHT:
         return

@@ -13,6 +13,7 @@ from typing import Any
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import DependencyError, ForgetlessError, LlmUnavailableError, ProviderError
 from forgetless.domain.llm_faults import BELIEVED_S, LlmFault, fault_of, hold_s
+from forgetless.domain.loaded_bytes import give_turn
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage, Completion, Llm
@@ -102,6 +103,7 @@ class WatchedLlm:
         deadline_s: float,
     ) -> Completion:
         try:
+            give_turn()
             reply = self._llm.complete(messages, schema_name=schema_name, schema=schema, deadline_s=deadline_s)
         except TimeoutError:
             LLM_CALLS.count(outcome="failed")

@@ -44,7 +44,7 @@ from forgetless.api.mcp.calls import Connection
 from forgetless.api.mcp.serialize import BESIDE_BYTES, Answer, answer_bytes
 from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS, MemoryTool
 from forgetless.api.mcp.wire import MemoryId
-from forgetless.api.routing import Runner, run_inline
+from forgetless.api.routing import Runner, reading, run_inline
 from forgetless.api.size_limits import check_sizes
 from forgetless.api.usage import counted
 from forgetless.api.value_count import check_value_count, is_light, json_work, read_few
@@ -152,7 +152,8 @@ class McpEndpoint:
             note_id("memory_id", arguments.memory_id)
         call = partial(tool.call, _connection(request), arguments)
         # This is the event loop of this request alone.
-        return await counted(run_inline, request.scope, tool.counts, call)
+        with reading(self._run, tool.needs):
+            return await counted(run_inline, request.scope, tool.counts, call)
 
 
 async def _nothing_follows() -> Message:

@@ -19,7 +19,7 @@ from typing import Protocol
 from forgetless.domain.errors import EmbedderTextError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.limits import MOST_INDEX_RESULTS
-from forgetless.domain.loaded_bytes import has_read_enough
+from forgetless.domain.loaded_bytes import give_turn, has_read_enough
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.names import NO_NAMES
@@ -219,6 +219,7 @@ class Retrieval:
             text = asked_text(self._recipe, self._names, request)
             asked = _Asked(request, places, scorer, query_vector(self._embedder, text), confirm)
             while True:
+                give_turn()  # each look waits for the index
                 look = _look(asked, worded, limit)
                 _complete(asked, worded, look, places=request.top_k)
                 found, refused, gone = _confirmed(asked, look.candidates)
