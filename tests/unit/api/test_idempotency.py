@@ -233,6 +233,25 @@ def test_the_answer_about_a_memory_that_no_erasure_would_find_is_not_stored(api:
     assert "epilepsy" not in api.put(path, {"text": "Alice has epilepsy"}, headers=headers).text
 
 
+def test_ids_in_a_clients_words_tell_nothing_of_the_memories_that_they_name(api: Api) -> None:
+    put_key(api.world, "key-limited-to-mallory", "default", Role.WRITE, "mallory")
+    [of_bob] = api.say("tea", user_id="bob")
+    [own] = api.say("milk", user_id="mallory")
+    body = {"metadata": {"x": of_bob, "id": of_bob, "results": [{"id": of_bob}]}}
+
+    def is_a_repeat(name: str) -> bool:
+        headers = {"Idempotency-Key": name}
+        answer = api.put(f"/v1/memories/{own}/", body, key="key-limited-to-mallory", headers=headers)
+        return answer.headers.get("idempotency-replayed") == "true"
+
+    assert [is_a_repeat("a") for _ in range(2)] == [False, True]
+    api.delete(f"/memories/{of_bob}")
+    assert is_a_repeat("a")
+    assert [is_a_repeat("b") for _ in range(2)] == [False, True]
+    api.delete(f"/memories/{own}")
+    assert not is_a_repeat("a"), "the answer went with the memory that it shows"
+
+
 def test_an_answer_that_only_reads_does_not_outlive_what_it_quotes(api: Api) -> None:
     """Such answers were stored once: a repeat showed the words of a user who had been erased."""
     [memory_id] = api.say("Alice has epilepsy")

@@ -193,6 +193,21 @@ def test_the_request_of_an_export_goes_however_its_filters_write_the_id(
     assert api.world.ledger.documents("default", EXPORT, limit=10)[0] == []
 
 
+def test_a_number_that_is_no_id_is_nobody(api: Api) -> None:
+    """A schema, a job or metadata have small numbers, and a user may have the id 1."""
+    schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 1}}}
+    filters = {"AND": [{"user_id": "bob"}, {"metadata": {"rating": 1, "customer_id": 1}}]}
+    assert api.post("/v1/exports/", {"schema": schema, "filters": filters}).status_code == 201
+    api.say("I like tea.", user_id="1")
+    held = PersonExport(ledger=api.world.ledger, audit=api.world.services.audit)
+    assert b"bob" not in b"".join(held.portions("default", {"user_id": "1"}))
+    api.delete("/v1/memories/", params={"user_id": "1"})
+    while api.world.services.bulk_worker.turn():
+        api.world.clock.advance(1)
+    assert len(api.world.ledger.documents("default", EXPORT, limit=10)[0]) == 1
+    assert b"bob" not in b"".join(held.portions("default", {"user_id": "1"}))
+
+
 def test_an_export_is_written_by_the_llm_from_the_memories_and_the_schema(new_api: NewApi) -> None:
     api = new_api(['{"facts": ["tea"]}', "Alice likes tea."])
     add(api, "I like tea.")

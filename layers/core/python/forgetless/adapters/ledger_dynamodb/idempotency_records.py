@@ -9,7 +9,7 @@ from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
-from forgetless.domain.memory import MEMORY_ID
+from forgetless.domain.answer_ids import shown_ids
 from forgetless.ports.request_ledger import IdempotencyRecord
 
 __all__ = ["IdempotencyStore", "drop"]
@@ -84,7 +84,7 @@ def _runs(unit: Unit, tenant: str, name: str, began: IdempotencyRecord) -> bool:
 def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_at: str) -> None:
     drop(unit, tenant, name)
     key = item_keys.request(tenant, name)
-    named = sorted(set(MEMORY_ID.findall(record.body))) if record.body is not None else []
+    named = sorted(shown_ids(record.body))
     if _names_erased(unit, tenant, named):
         return  # a memory was deleted before its answer could be stored
     item: Item = {

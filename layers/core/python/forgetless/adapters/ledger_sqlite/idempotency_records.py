@@ -7,7 +7,7 @@ import sqlite3
 from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
-from forgetless.domain.memory import MEMORY_ID
+from forgetless.domain.answer_ids import shown_ids
 from forgetless.ports.request_ledger import IdempotencyRecord
 
 __all__ = ["IdempotencyStore", "drop"]
@@ -75,7 +75,7 @@ def _finish(
 ) -> None:
     if not _drop_own(db, key, began):
         return
-    named = set(MEMORY_ID.findall(record.body or ""))
+    named = shown_ids(record.body)
     # One of the memories may have been deleted before the answer could be stored.
     if not any(db.execute(_ERASED, (key[0], to_blob(memory_id))).fetchone() for memory_id in named):
         _put(db, key, record, expires_at)
@@ -103,7 +103,7 @@ def _put(db: sqlite3.Connection, key: Key, record: IdempotencyRecord, expires_at
     text_id = None
     if record.body is not None:
         text_id = blobs.add(db, to_blob(record.body))
-        named = set(MEMORY_ID.findall(record.body))
+        named = shown_ids(record.body)
         rows = [(key[0], to_blob(memory_id), key[1]) for memory_id in named]
         db.executemany("INSERT INTO answered (tenant, memory_id, name) VALUES (?, ?, ?)", rows)
     db.execute(

@@ -16,12 +16,13 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TypeVar
 
+from forgetless.domain.answer_ids import shown_ids
 from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
 from forgetless.domain.loaded_bytes import await_turn, portions
-from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef, VersionKey
+from forgetless.domain.memory import Event, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
@@ -362,7 +363,7 @@ class HidingLedger:
         standing = self._ledger.begin_request(tenant, name, record, now=now, expires_at=expires_at, over=over)
         if standing is None or standing.body is None or standing.fingerprint != record.fingerprint:
             return standing
-        if not self._gone(tenant, sorted(set(MEMORY_ID.findall(standing.body)))):
+        if not self._gone(tenant, sorted(shown_ids(standing.body))):
             return standing
         # The answer shows what has been erased since: the request runs again, as after any deletion.
         return self._ledger.begin_request(tenant, name, record, now=now, expires_at=expires_at, over=standing)

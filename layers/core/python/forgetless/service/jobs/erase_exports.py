@@ -8,6 +8,7 @@ from typing import Any
 from forgetless.domain.erasures import Erasure, Target
 from forgetless.domain.identifiers import id_text, spellings
 from forgetless.domain.schema_exports import EXPORT
+from forgetless.domain.scope import SCOPE_IDS
 from forgetless.ports.request_ledger import DocumentStore
 
 __all__ = ["erase_exports", "has_exports"]
@@ -41,14 +42,14 @@ def _is_about(target: Target, named: list[tuple[str, str]]) -> bool:
 
 
 def _pairs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every text and number in the filters, as ids are spelled, with the name of the field that is compared with it."""
+    """Every text in the filters, and what is compared with an id, as ids are spelled; with the name of the field."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _pairs(inner, key if key.endswith("_id") else name)
     elif isinstance(value, list):
         for inner in value:
             yield from _pairs(inner, name)
-    elif isinstance(text := id_text(value), str):
-        # What the filter compares with: an id may be a number there, with spaces around it, or in another normal form.
+    elif isinstance(text := id_text(value) if name in SCOPE_IDS else value, str):
+        # What the filter compares an id with may be a number, have spaces around it, or another normal form.
         for spelled in dict.fromkeys((text, *spellings(text.strip()))):
             yield name, spelled

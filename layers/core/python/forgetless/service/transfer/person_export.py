@@ -70,18 +70,18 @@ class _Person:
     def owns(self, scope: Scope) -> bool:
         return any(all(getattr(scope, name) == value for name, value in ids.items()) for ids in self.spelled)
 
-    def named_in(self, value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-        """The texts that name the person, each with its place in the value."""
+    def named_in(self, value: Any, path: str = "", *, of_id: bool = False) -> Iterator[tuple[str, str]]:
+        """The texts that name the person, each with its place in the value; also numbers that stand for an id."""
         if isinstance(value, Mapping):
             for key, inner in value.items():
                 place = f"{path}.{key}" if path else str(key)
                 if self._in(str(key)):
                     yield place, str(key)
-                yield from self.named_in(inner, place)
+                yield from self.named_in(inner, place, of_id=of_id or key in SCOPE_IDS)
         elif isinstance(value, list | tuple):
             for number, inner in enumerate(value):
-                yield from self.named_in(inner, f"{path}[{number}]")
-        elif isinstance(text := id_text(value), str) and self._in(text):
+                yield from self.named_in(inner, f"{path}[{number}]", of_id=of_id)
+        elif isinstance(text := id_text(value) if of_id else value, str) and self._in(text):
             yield path, text
 
     def _in(self, text: str) -> bool:
