@@ -193,13 +193,11 @@ class BoundedHttp(HttpToolsProtocol):
         """Keep a part of the body."""
         self._progress = True
         super().on_body(body)
-        if not self.cycle.response_complete:
+        if not self._refused and not self.cycle.response_complete:
             self._unfinished[self] = self._unfinished.get(self, 0) + len(body)
             BoundedHttp._unfinished_bytes += len(body)
             if self._unfinished_bytes > MAX_UNFINISHED_BYTES:
-                first = next(iter(self._unfinished))
-                first._end_body()
-                first._refuse(408)
+                next(iter(self._unfinished))._refuse(408)
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -215,6 +213,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _refuse(self, status: int) -> None:
         """Answer with the status and read no request any more; an answer that has begun is cut off instead."""
         self._refused = True
+        self._end_body()
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True

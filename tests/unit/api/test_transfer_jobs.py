@@ -13,6 +13,8 @@ from forgetless.domain.limits import PORTION_BYTES
 from forgetless.domain.webhook_deliveries import DELIVERY, Delivery
 from forgetless.service.transfer import import_check
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
+from tests.unit.api.test_import_quotas import superseded
+from tests.unit.api.test_quotas import limit
 
 ID = "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"
 LINES = b"".join(
@@ -66,6 +68,19 @@ def test_the_end_of_an_import_is_announced_with_the_ids_that_all_new_memories_sh
     send(hooked, _mem0(3, "alice", "r1"), 3)
     send(hooked, _mem0(3, "alice", "r1"), 4, last=True)  # it is there already
     assert _announced(hooked) == [({"user_id": "alice"}, 3)]
+
+
+def test_what_was_stored_before_a_quota_stopped_the_portion_is_announced_too(hooked: Api) -> None:
+    limit(hooked, adds_per_day=1)
+    hooked.world.clock.advance(31)  # then the process knows of it
+    lines = [one for number in range(2) for one in superseded(number)]
+    exported = [{"format": "forgetless-events", "version": 1}, *lines]
+    hooked.post("/import-jobs", {"id": ID})
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in exported)
+    assert send(hooked, content).status_code == 429
+    hooked.world.clock.advance(86_400)
+    assert send(hooked, content, last=True).json()["memories"] == 2
+    assert _announced(hooked) == [({"user_id": "alice"}, 2)]
 
 
 def test_an_import_in_progress_keeps_no_ids_of_its_memories(hooked: Api) -> None:

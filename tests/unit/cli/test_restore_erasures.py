@@ -15,10 +15,12 @@ from forgetless.adapters.ledger_dynamodb.erasure_log import DynamoErasureLog
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.ledger_sqlite.schema import _MIGRATIONS
 from forgetless.cli.stores import FAILED, OK
+from forgetless.domain.documents import Document
 from forgetless.domain.erasure_log import LoggedErasure
 from forgetless.domain.erasures import Target
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.recipes import CURRENT
+from forgetless.domain.schema_exports import EXPORT
 from forgetless.runtime import composition
 from forgetless.runtime.settings import load_settings
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
@@ -84,6 +86,29 @@ def test_what_was_erased_after_the_copy_is_gone_and_all_else_is_back(house: Stor
     assert second != first
     numbers = [line.number for line in noted(house)]
     assert len(set(numbers)) == len(numbers) == 3
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_what_only_a_request_of_an_export_names_is_erased_again(
+    house: StoreHouse, copy: Path, everything: bool
+) -> None:
+    house.start()
+    house.say("trams of bob", user="bob")
+    with closing(SqliteLedger(house.path)) as ledger:
+        for user in ("ana", 77340):
+            body = {"filters": {"AND": [{"user_id": user}]}, "instructions": f"words about {user}"}
+            ledger.put_document(Document("default", EXPORT, f"export of {user}", body, at(1)))
+    assert house.run("backup", str(copy))[0] == OK
+    with closing(services()) as built:
+        for ids in [{}] if everything else [{"user_id": "ana"}, {"user_id": "77340"}]:
+            house.say("rockets", user=next(iter(ids.values()), "ana"))
+            built.changes.delete_scope("default", ids)
+    code, _, err = house.run("restore", str(copy), "--replace")
+    assert (code, err) == (OK, "")
+    settle()
+    with closing(SqliteLedger(house.path)) as ledger:
+        assert ledger.documents("default", EXPORT, limit=9)[0] == []
+    assert shown() == (set() if everything else {"trams of bob"})
 
 
 def test_an_erasure_that_the_lost_process_did_not_note_is_noted_from_the_old_ledger(

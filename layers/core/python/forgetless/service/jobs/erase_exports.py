@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice, product
 from typing import Any
 
 from forgetless.domain.erasures import Erasure, Target
 from forgetless.domain.identifiers import id_text, spellings
 from forgetless.domain.schema_exports import EXPORT
-from forgetless.domain.scope import SCOPE_IDS
+from forgetless.domain.scope import SCOPE_IDS, Scope
 from forgetless.ports.request_ledger import DocumentStore
 
-__all__ = ["erase_exports", "has_exports"]
+__all__ = ["erase_exports", "has_exports", "scopes_named"]
 
 _PAGE = 100
+_MOST_SCOPES = 1000
 
 
 def has_exports(ledger: DocumentStore, tenant: str) -> bool:
@@ -32,6 +34,16 @@ def erase_exports(ledger: DocumentStore, erasure: Erasure, cursor: str | None) -
         if any(_is_about(target, named) for target in erasure.targets):
             ledger.delete_document(erasure.tenant, EXPORT, document.id)
     return following
+
+
+def scopes_named(filters: Any, tenant: str) -> Iterator[Scope]:
+    """The scopes that an erasure may have had that the filters of an export name, at most 1,000 of them."""
+    named: dict[str, list[str | None]] = {}
+    for name, value in _pairs(filters):
+        if name in SCOPE_IDS and value:
+            named.setdefault(name, [None]).append(value)
+    for values in islice(product(*named.values()), _MOST_SCOPES):
+        yield Scope(tenant, **{name: value for name, value in zip(named, values, strict=True) if value})
 
 
 def _is_about(target: Target, named: list[tuple[str, str]]) -> bool:

@@ -1,8 +1,9 @@
 """ErasureReplay: erases in a restored ledger what was erased after its copy was made, as the log of erasures has it.
 
-The log has digests only, so the ids in clear come from the memories and messages of the copy: what matches a line of
-the log names its ids. For what is found, an ordinary erasure begins, which is in effect at once; a bulk job removes the
-rows. At the end the ledger gets a new incarnation, so that its next erasures are told from those after the copy.
+The log has digests only, so the ids in clear come from what the copy has: memories, messages, requests of exports and
+deliveries. What matches a line of the log names its ids. For what is found, an ordinary erasure begins, which is in
+effect at once; a bulk job removes the rows. At the end the ledger gets a new incarnation, so that its next erasures are
+told from those after the copy.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from forgetless.domain.erasure_log import (
     tenant_digest,
 )
 from forgetless.domain.erasures import Target
+from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
+from forgetless.domain.webhook_deliveries import DELIVERY, Delivery
 from forgetless.ports.clock import Clock
 from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.ledger import Ledger, Tell
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.delete_tenant import shut, start_deletion
 from forgetless.service.jobs.erase import start_erase_job
+from forgetless.service.jobs.erase_exports import scopes_named
 
 __all__ = ["ErasureReplay", "ReplayReport", "tenants_of"]
 
@@ -124,7 +128,17 @@ class ErasureReplay:
         shut(self._ledger, tenant, at=now)
 
     def _scopes(self, tenant: str) -> Iterator[Scope]:
-        """The scope of every memory and message that the copy has."""
+        """The scope of every memory and message that the copy has, and those that its documents name.
+
+        The first one is no id at all: the whole tenant may have been erased.
+        """
+        yield Scope(tenant)
+        for document in self._documents(tenant, EXPORT):
+            yield from scopes_named(document.body.get("filters"), tenant)
+        for document in self._documents(tenant, DELIVERY):
+            summary = Delivery.of(document).summary
+            if summary is not None:
+                yield Scope(tenant, **summary.scope)
         cursor: str | None = None
         while True:
             page = self._ledger.list_memories(tenant, {}, limit=_PAGE, cursor=cursor, superseded=True)
@@ -135,6 +149,14 @@ class ErasureReplay:
         while True:
             messages, cursor = self._ledger.scope_messages(tenant, {}, limit=_PAGE, cursor=cursor)
             yield from (message.scope for message in messages)
+            if cursor is None:
+                return
+
+    def _documents(self, tenant: str, kind: str) -> Iterator[Document]:
+        cursor: str | None = None
+        while True:
+            found, cursor = self._ledger.documents(tenant, kind, limit=_PAGE, cursor=cursor)
+            yield from found
             if cursor is None:
                 return
 

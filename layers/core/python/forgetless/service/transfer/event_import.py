@@ -132,10 +132,7 @@ class EventImport:
         report.jobs += len(jobs)
         if payer is not None and histories:
             payer.meter.check(payer.key, None)
-        before = report.memories
         self._append(tenant, list(histories.values()), report, payer)
-        if payer is not None:
-            payer.meter.note_stored(payer.key, report.memories - before)
 
     def _read(self, tenant: str, records: Iterable[Numbered], report: ImportReport) -> Iterator[_Read]:
         for line, record in records:
@@ -215,7 +212,8 @@ class EventImport:
             return
         number = self._ledger.erasure_state(tenant).last
         held = self._ledger.read(tenant, [history[0].memory.id for history in histories])
-        fresh: list[list[Event]] = []
+        free: list[Event] = []
+        paid: list[list[Event]] = []
         for events in histories:
             id_, first = events[0].memory.id, events[0].memory.version
             if id_ == report.refused_memory:
@@ -227,7 +225,10 @@ class EventImport:
             if reason is None and any(one.memory.history_bytes > self._limits.history_bytes for one in following):
                 reason = _TOO_LONG
             if reason is None:
-                fresh += [following] if following else []
+                if payer is not None and _is_superseded(following) and not _is_superseded(here):
+                    paid.append(following)
+                else:
+                    free += following
                 gone = [_is_erased(here, event) for event in history]
                 report.left_out += sum(gone)
                 report.events += len(history) - sum(gone)
@@ -238,23 +239,19 @@ class EventImport:
                 report.refused_memory = id_
         if histories[-1][0].memory.id != report.refused_memory:
             report.refused_memory = ""
-        if fresh:
-            self._store(fresh, payer)
-            report.add([event.memory for events in fresh for event in events if event.kind is EventKind.ADD])
-
-    def _store(self, fresh: Sequence[Sequence[Event]], payer: Payer | None) -> None:
-        """Append events, in order for each memory. With a payer, each superseded memory counts as an add.
-
-        It was one where it comes from. `stored_memories` counts what is live, so that it would bound nothing here.
-        """
-        free = [events for events in fresh if payer is None or not _is_superseded(events)]
         if free:
-            self._ledger.append([event for events in free for event in events], unique=False)
-        if payer is not None:
-            for events in filter(_is_superseded, fresh):
-                self._store_paid(events, payer)
+            self._ledger.append(free, unique=False)
+            _note_added(free, report, payer)
+        for one in paid:
+            assert payer is not None
+            self._store_paid(one, payer)
+            _note_added(one, report, payer)
 
     def _store_paid(self, events: Sequence[Event], payer: Payer) -> None:
+        """Append the events of a memory that is superseded; it counts as an add, as it was where it comes from.
+
+        `stored_memories` counts what is live, so that it would bound nothing here.
+        """
         taken = payer.meter.take(payer.key, UsageKind.ADDS)
         done = False
         try:
@@ -266,8 +263,14 @@ class EventImport:
 
 
 def _is_superseded(events: Sequence[Event]) -> bool:
-    memory = events[-1].memory
-    return not memory.deleted and not memory.live
+    return bool(events) and not events[-1].memory.deleted and not events[-1].memory.live
+
+
+def _note_added(events: Sequence[Event], report: ImportReport, payer: Payer | None) -> None:
+    added = [event.memory for event in events if event.kind is EventKind.ADD]
+    report.add(added)
+    if payer is not None:
+        payer.meter.note_stored(payer.key, len(added))
 
 
 def _as_own(job: Job, messages: Sequence[Message], now: str) -> Job:

@@ -110,6 +110,9 @@ class _Progress:
         self.problems += report.problems
         self.left_out += report.left_out
         self.ours, self.refused_memory = report.ours, report.refused_memory
+
+    def include_added(self, report: ImportReport) -> None:
+        """Add the memories that are new, which are announced."""
         if report.added is not None:
             added = report.added if self.added is None else self.added.plus(report.added)
             self.new, self.new_memory = added.count, self.new_memory or report.first_added
@@ -226,6 +229,8 @@ class ImportJobs:
             except VersionConflictError:  # the next try sees the other's change
                 if attempt == _TRIES - 1:
                     raise
+            finally:
+                progress.include_added(report)  # what was stored before an error is no longer new to the next try
         progress.include(report)
 
     def _record(self, job: BulkJob, progress: _Progress, state: JobState, error: str | None = None) -> ImportPlace:
