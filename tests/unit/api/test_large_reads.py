@@ -33,6 +33,17 @@ def test_updates_may_not_add_up_to_more_values(api: Api) -> None:
     assert api.put(f"/v1/memories/{memory}/", {"metadata": {"a": None, "b": half}}).status_code == 200
 
 
+def test_what_an_earlier_version_stored_may_be_sent_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    [memory] = api.say("tea")
+    vector = [*range(1200)]
+    with monkeypatch.context() as before:
+        before.setattr("forgetless.domain.metadata.MAX_METADATA_VALUES", 5000)
+        assert api.put(f"/v1/memories/{memory}/", {"metadata": {"v": vector, "a": 1}}).status_code == 200
+    assert api.put(f"/v1/memories/{memory}/", {"metadata": {"v": vector, "a": 2}}).status_code == 200
+    assert api.put(f"/v1/memories/{memory}/", {"metadata": {"v": vector[:1100]}}).status_code == 200
+    assert api.put(f"/v1/memories/{memory}/", {"metadata": {"v": vector}}).status_code == 400
+
+
 def test_a_search_that_has_read_enough_looks_no_further(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:
     api = new_api(inline=False)
     api.say(*(f"tea {number} {'x' * 6000}" for number in range(100)))

@@ -91,11 +91,14 @@ def check_expiration_date(value: str) -> str:
     raise InvalidRequestError("Invalid expiration_date: it must be a date in the form YYYY-MM-DD.")
 
 
-def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata without identity keys; raises InvalidRequestError if it cannot be stored."""
+def check_metadata(metadata: Mapping[str, Any], *, merges: bool = False) -> dict[str, Any]:
+    """The metadata without identity keys; raises InvalidRequestError if it cannot be stored.
+
+    If it `merges` with what a memory has, its values are counted there: what an earlier version stored may be sent back.
+    """
     kept = {key: value for key, value in metadata.items() if key not in _IDENTITY_KEYS}
     check_json("metadata", kept)
-    check_metadata_size(kept)
+    check_metadata_size(kept, merges=merges)
     return kept
 
 

@@ -109,7 +109,7 @@ def update_request(
         tenant=tenant,
         memory_id=memory_id,
         text=text,
-        metadata=None if metadata is None else check_metadata(metadata),
+        metadata=None if metadata is None else check_metadata(metadata, merges=True),
         expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
         clear_expiration=clear_expiration,
         source_key=source_key,

@@ -14,11 +14,11 @@ __all__ = ["METADATA_TOO_LARGE", "check_metadata_size", "count_values", "merged_
 METADATA_TOO_LARGE = f"metadata must not be larger than {MAX_METADATA_BYTES} bytes of JSON."
 
 
-def check_metadata_size(metadata: Mapping[str, Any]) -> None:
-    """Raise InvalidRequestError if the metadata is larger than a memory may have."""
+def check_metadata_size(metadata: Mapping[str, Any], *, merges: bool = False) -> None:
+    """Raise InvalidRequestError if the metadata is larger than a memory may have; if it `merges`, by its bytes alone."""
     if metadata_bytes(metadata) > MAX_METADATA_BYTES:
         raise InvalidRequestError(METADATA_TOO_LARGE)
-    if count_values(metadata) > MAX_METADATA_VALUES:
+    if not merges and count_values(metadata) > MAX_METADATA_VALUES:
         raise InvalidRequestError(
             f"metadata must not have more than {MAX_METADATA_VALUES:,} keys and list entries together."
         )

@@ -28,7 +28,7 @@ def update_batch(caller: CurrentCaller, body: BatchUpdate, if_match: IfMatch = N
     for place, item in enumerate(body.memories):
         if item.text is not None and not item.text.strip():
             raise InvalidRequestError(f"memories[{place}].text must not be empty.")
-        metadata = None if item.metadata is None else check_metadata(item.metadata)
+        metadata = None if item.metadata is None else check_metadata(item.metadata, merges=True)
         request = UpdateRequest(
             caller.tenant, item.memory_id, text=item.text, metadata=metadata, source_key=caller.source_key
         )
