@@ -94,7 +94,7 @@ def check_expiration_date(value: str) -> str:
 def check_metadata(metadata: Mapping[str, Any], *, merges: bool = False) -> dict[str, Any]:
     """The metadata without identity keys; raises InvalidRequestError if it cannot be stored.
 
-    If it `merges` with what a memory has, its values are counted there: what an earlier version stored may be sent back.
+    If it `merges` with what a memory has, its values are counted there: what an earlier version stored may come back.
     """
     kept = {key: value for key, value in metadata.items() if key not in _IDENTITY_KEYS}
     check_json("metadata", kept)

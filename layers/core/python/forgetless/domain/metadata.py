@@ -15,7 +15,7 @@ METADATA_TOO_LARGE = f"metadata must not be larger than {MAX_METADATA_BYTES} byt
 
 
 def check_metadata_size(metadata: Mapping[str, Any], *, merges: bool = False) -> None:
-    """Raise InvalidRequestError if the metadata is larger than a memory may have; if it `merges`, by its bytes alone."""
+    """Raise InvalidRequestError if the metadata is larger than a memory may have; if it `merges`, in bytes alone."""
     if metadata_bytes(metadata) > MAX_METADATA_BYTES:
         raise InvalidRequestError(METADATA_TOO_LARGE)
     if not merges and count_values(metadata) > MAX_METADATA_VALUES:
