@@ -112,4 +112,11 @@ ROOM = (
         "if run is not run_inline",
         (_READS, "-k", "writes_need"),
     ),
+    Mutation(
+        "reads: a second look loses what the first found",
+        "service/reading/retrieval.py",
+        "and not has_read_enough()\n                    and _complete(",
+        "and _complete(",
+        (_READS, "-k", "second_look"),
+    ),
 )

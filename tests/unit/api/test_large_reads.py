@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -52,6 +53,23 @@ def test_a_search_that_has_read_enough_looks_no_further(new_api: NewApi, monkeyp
     monkeypatch.setattr("forgetless.service.reading.retrieval._READ_AT_MOST", 20)
     monkeypatch.setattr(loaded_bytes, "_ENOUGH", 200_000)
     assert len(api.post("/search", query).json()["results"]) in range(20, 61)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_second_look_does_not_lose_what_the_first_found(
+    new_api: NewApi, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Where the index shows rows that are refused, a search looks again, also when it has read enough by then."""
+    api, chosen = new_api(inline=False), random.Random(seed)
+    words = ["tea", "lake", "dog", "sun", "rain", "car", "tree", "book", "song", "door"]
+    for user in ("alice", "bob"):
+        for part in range(6):
+            said = [" ".join(chosen.choices(words, k=chosen.randint(2, 9))) for _ in range(50)]
+            api.say(*(f"{text} {user} {part} {number} {'x' * 5000}" for number, text in enumerate(said)), user_id=user)
+    api.world.index.filters = False  # type: ignore[attr-defined]
+    monkeypatch.setattr(loaded_bytes, "_ENOUGH", 200_000)
+    query = {"query": "tea dog lake song", "filters": {"user_id": "alice"}, "top_k": 40, "threshold": 0}
+    assert len(api.post("/search", query).json()["results"]) >= 10
 
 
 def test_nobody_waits_for_a_large_read_that_waits_for_the_llm(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from forgetless.domain.errors import DependencyError
 from forgetless.domain.jobs import JobState
 from forgetless.ports.embedder import EmbeddingTask
 from forgetless.ports.llm import ChatMessage
+from forgetless.service.jobs.ingest import JobHeldError
 from tests.fakes.clock import FakeClock
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
@@ -188,14 +190,18 @@ def test_health_shows_the_embedders_refusal(new_api: NewApi, status: int) -> Non
     assert "secret" not in answer.text
 
 
+@pytest.mark.parametrize("status", [400, 404, 451])
 def test_the_log_has_nothing_that_the_llm_wrote(
-    asking_llm: Callable[[Answer], Api], caplog: pytest.LogCaptureFixture
+    asking_llm: Callable[[Answer], Api], caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     """What it says may be the text in other words, and nothing removes it from a log."""
     said = "this organisation may not ask about Nguy%E1%BB%85n"
-    api = asking_llm(Answer(400, {"error": {"message": said}}))
+    api = asking_llm(Answer(status, {"error": {"message": said}}))
     answer = api.post("/memories", SAID)
+    queued = api.post("/v3/memories/add/", SAID).json()["event_id"]
+    with suppress(JobHeldError):
+        api.world.services.ingest.run("default", queued, seconds=60)
     assert "organisation" in answer.text, "who asks is told"
     reasons = [str(vars(record)) for record in caplog.records]
-    assert any("the LLM answered with status 400" in reason for reason in reasons)
+    assert any(f"the LLM answered with status {status}" in reason for reason in reasons)
     assert not any("organisation" in reason for reason in reasons)

@@ -115,7 +115,7 @@ class WatchedLlm:
             LLM_CALLS.count(outcome="refused" if refused else "failed")
             if not refused:
                 after = error.retry_after if isinstance(error, LlmUnavailableError) else None
-                self._note(f"{error.code}: {error.message}", after)
+                self._note(f"{error.code}: {error.logged}", after)
             raise
         LLM_CALLS.count(outcome="answered")
         self._worked()

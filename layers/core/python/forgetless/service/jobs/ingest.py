@@ -185,7 +185,10 @@ class IngestService:
         wait = hold_s(failing_s, after)
         asked = wait > hold_s(failing_s)
         put_back = replace(standing, attempts=before + counted)
-        self._hold(put_back, reason, receipt, wait_s=wait + _OTHERS_FIRST_S, standing=standing, asked=asked)
+        told_reason = reason_of(error, logged=True)
+        self._hold(
+            put_back, reason, receipt, wait_s=wait + _OTHERS_FIRST_S, standing=standing, asked=asked, logged=told_reason
+        )
 
     def _counts(self, job: Job, error: Exception) -> bool:
         """Whether the failure counts as an attempt of the job: nobody foresaw it, or the LLM works for others."""
@@ -204,28 +207,30 @@ class IngestService:
         wait_s: float,
         standing: Job | None = None,
         asked: bool = False,
+        logged: str | None = None,
     ) -> None:
         """Put the job back until its next try and raise JobHeldError; or end it, when it was held too long.
 
         `standing` is the job in the ledger if it is another one; `asked` says that the provider asked for the wait.
+        `logged` is the reason as the log may have it, if that is another one.
         """
         now = self._clock.now()
         started = job.started_at or now
         if seconds_between(started, now) + wait_s > self._held_s:
-            self._give_up(standing or job, reason)
+            self._give_up(standing or job, reason, logged=logged)
             return
         next_try = later(now, wait_s)
         put_back = replace(waiting(job, now), error=reason, started_at=started, lease_until=next_try)
         put_back = held(put_back, receipt, asked=asked)
-        _logger.warning("an add is held", extra={"reason": reason, "next_try_at": next_try})
+        _logger.warning("an add is held", extra={"reason": logged or reason, "next_try_at": next_try})
         ADDS_HELD.count(tenant=job.tenant)
         self._ledger.update_job(put_back, held=standing or job)
         self._ledger.acquire_lease(job.held_lease, owner=HELD_OWNER, now=now, until=next_try)
         self._hide(receipt, wait_s)
         raise JobHeldError(put_back)
 
-    def _give_up(self, job: Job, reason: str) -> None:
-        _logger.error("an add failed", extra={"attempt": job.attempts, "reason": reason})
+    def _give_up(self, job: Job, reason: str, *, logged: str | None = None) -> None:
+        _logger.error("an add failed", extra={"attempt": job.attempts, "reason": logged or reason})
         ADDS_FAILED.count(tenant=job.tenant)
         self._ledger.update_job(given_up(job, self._clock.now(), owner=job.lease_owner, reason=reason), held=job)
 

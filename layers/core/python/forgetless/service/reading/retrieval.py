@@ -218,20 +218,27 @@ class Retrieval:
         try:
             text = asked_text(self._recipe, self._names, request)
             asked = _Asked(request, places, scorer, query_vector(self._embedder, text), confirm)
+            best: list[ScoredMemory] = []
             while True:
                 give_turn()  # each look waits for the index
                 look = _look(asked, worded, limit)
                 _complete(asked, worded, look, places=request.top_k)
                 found, refused, gone = _confirmed(asked, look.candidates)
                 # Each completion is a call, so more places are made sure of only where some of the first are refused.
-                if refused and _complete(asked, worded, look, places=request.top_k + _READ_MARGIN):
+                if (
+                    refused
+                    and not has_read_enough()
+                    and _complete(asked, worded, look, places=request.top_k + _READ_MARGIN)
+                ):
                     found, refused, gone = _confirmed(asked, look.candidates)
+                # A look that has read enough ends early, and may have found less than the one before.
+                best = max(best, found, key=len) if has_read_enough() else found
                 if refused:
                     CANDIDATES_REFUSED.count(refused)
                 missed = refused > 0 or look.unseen >= request.threshold
                 wider = missed and gone < MOST_GONE and look.full and limit < MOST_INDEX_RESULTS
                 if len(found) == request.top_k or not wider or has_read_enough():
-                    return found
+                    return best
                 SEARCHES_WIDENED.count()
                 limit = min(limit * WIDENING, MOST_INDEX_RESULTS)
                 worded = self._begin_words(places, words, limit)
