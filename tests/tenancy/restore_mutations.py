@@ -10,6 +10,7 @@ from tests.tenancy.mutation import Mutation
 __all__ = ["RESTORES"]
 
 _KEYS = "tests/unit/cli/test_restored_keys.py"
+_OLDER = "tests/unit/cli/test_restored_older_keys.py"
 
 
 def _restore(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
@@ -20,7 +21,7 @@ RESTORES = (
     _restore(
         "the keys of the copy hold",
         "cli/restored_keys.py",
-        "put_access(staged, held, kinds=_TAKEN)",
+        "put_access(staged, replace(held, keys=_strict(held, own), log_ins=log_ins), kinds=_TAKEN)",
         "pass",
         "-k",
         "revoked_after_the_copy",
@@ -52,16 +53,16 @@ RESTORES = (
     _restore(
         "webhooks come back",
         "cli/restored_keys.py",
-        "_TAKEN = (WEBHOOK, QUOTAS)",
-        "_TAKEN = (QUOTAS,)",
+        "_TAKEN = (WEBHOOK, QUOTAS, COPIES)",
+        "_TAKEN = (QUOTAS, COPIES)",
         "-k",
         "webhooks",
     ),
     _restore(
         "quotas of tenants are lifted",
         "cli/restored_keys.py",
-        "_TAKEN = (WEBHOOK, QUOTAS)",
-        "_TAKEN = (WEBHOOK,)",
+        "_TAKEN = (WEBHOOK, QUOTAS, COPIES)",
+        "_TAKEN = (WEBHOOK, COPIES)",
         "-k",
         "limited",
     ),
@@ -80,5 +81,66 @@ RESTORES = (
         "pass",
         "-k",
         "where_nothing_tells",
+    ),
+    *(
+        Mutation(f"restore: {name}", file, old, new, (_OLDER, "-k", tests))
+        for name, file, old, new, tests in (
+            (
+                "an older ledger's keys hold",
+                "cli/restored_keys.py",
+                "older = _is_older(held, own)",
+                "older = False",
+                "newer_keys_stay or used_since",
+            ),
+            (
+                "newer times make a ledger later",
+                "cli/restored_keys.py",
+                "knows = knows_copy(held.documents, own.documents)",
+                "knows = None",
+                "used_since",
+            ),
+            (
+                "copies have no names",
+                "cli/backup.py",
+                "note_copy(ledger, clock=SystemClock())",
+                "pass",
+                "used_since",
+            ),
+            (
+                "what an older ledger revoked is valid",
+                "cli/restored_keys.py",
+                "put_access(staged, replace(own, keys=_strict(own, held), log_ins=_revoked(held)), kinds=())",
+                "pass",
+                "used_since or log_in",
+            ),
+            (
+                "what the copy revoked is valid",
+                "domain/stricter_keys.py",
+                "revoked=key.revoked or other.revoked,",
+                "revoked=key.revoked,",
+                "in_the_copy_alone",
+            ),
+            (
+                "log-ins that the copy revoked are valid",
+                "cli/restored_keys.py",
+                "log_ins = (*held.log_ins, *_revoked(own))",
+                "log_ins = held.log_ins",
+                "log_in",
+            ),
+            (
+                "names of copies stay with the copy",
+                "cli/restored_keys.py",
+                "_TAKEN = (WEBHOOK, QUOTAS, COPIES)",
+                "_TAKEN = (WEBHOOK, QUOTAS)",
+                "webhooks_back",
+            ),
+            (
+                "nobody is told which keys are lost",
+                "cli/restored_keys.py",
+                "return [*_told_kept(kept), *_told_gone(ledger, kept.replaced)]",
+                "return [*_told_kept(kept)]",
+                "deleted_again",
+            ),
+        )
     ),
 )

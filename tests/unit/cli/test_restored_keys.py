@@ -29,7 +29,7 @@ from tests.contract.ledger.making import a_memory, at
 from tests.contract.ledger.old_ledgers import sqlite_of_schema
 from tests.unit.store_house import StoreHouse
 
-KEPT = "keys, quotas, webhooks and log-ins are those of the replaced ledger"
+KEPT = "keys, quotas, webhooks and log-ins are those of the replaced ledger, which is not older than the copy"
 
 
 @contextmanager

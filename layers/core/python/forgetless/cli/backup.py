@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -28,13 +28,14 @@ from forgetless.adapters.ledger_sqlite.restore import (
 from forgetless.adapters.ledger_sqlite.restore import tenants_of as tenants_in
 from forgetless.cli.progress import progress
 from forgetless.cli.restored_keys import AS_ASKED, OF_TABLE, keep_access, told_access
-from forgetless.domain.errors import InvalidRequestError, LedgerError
+from forgetless.domain.errors import ForgetlessError, InvalidRequestError, LedgerError
 from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_erasure_log, build_ledger
 from forgetless.runtime.settings import Settings
 from forgetless.service.jobs.erasure_logbook import note_unfinished
 from forgetless.service.jobs.erasure_replay import ErasureReplay, ReplayReport, tenants_of
+from forgetless.service.stores.copy_marks import note_copy
 from forgetless.service.stores.ledger_identity import Rebuild, new_identity, read_identity, write_identity
 
 __all__ = ["add_backup_commands"]
@@ -68,7 +69,7 @@ def add_backup_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
         "--keys-of-copy",
         action="store_true",
         help="let the keys, quotas, webhooks and log-ins of the copy hold, also those that were revoked since; by "
-        "default those of the replaced ledger do, if it can be read",
+        "default those of the replaced ledger do, if it can be read and is not older than the copy",
     )
     restore.set_defaults(run=_restore)
     checkpoint = commands.add_parser("checkpoint", help="write the ledger's log to its file after the service stops")
@@ -85,6 +86,9 @@ def _backup(settings: Settings, options: argparse.Namespace) -> int:
     if os.path.lexists(target) and not options.overwrite:
         raise InvalidRequestError(f"{target} already exists; name another file, or give --overwrite")
     with closing(SqliteLedger(place)) as ledger, progress("backup", "pages") as tell, _writing(target):
+        # A restore needs the name to know which ledger is later. A full disk must not keep anybody from a backup.
+        with suppress(ForgetlessError):
+            note_copy(ledger, clock=SystemClock())
         counts = ledger.back_up(target, tell)
     print(f"{target}: {_told(counts)}, {target.stat().st_size:,} bytes, verified")
     return OK

@@ -12,12 +12,14 @@ from forgetless.adapters.ledger_codec import from_blob
 from forgetless.adapters.ledger_sqlite.backup import copy_out, read_only
 from forgetless.adapters.ledger_sqlite.documents import of_kinds, put_in_their_place
 from forgetless.adapters.ledger_sqlite.erasures import incarnation_of
+from forgetless.adapters.ledger_sqlite.leases_and_keys import all_keys, put_key
 from forgetless.adapters.ledger_sqlite.ledger import SqliteLedger
 from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION, is_usable, version_of
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForgetlessError
+from forgetless.domain.keys import ApiKey
 
-__all__ = ["Access", "put_access", "read_access"]
+__all__ = ["Access", "LogIn", "put_access", "read_access"]
 
 #: The tables that are read, whose pages are checked first: a damaged one may lack rows without an error.
 _READ = ("keys", "documents", "requests")
@@ -29,13 +31,26 @@ WHERE status IS NOT NULL AND text_id IS NULL
 
 
 @dataclass(frozen=True, slots=True)
+class LogIn:
+    """The record of a log-in: the state, and the row as it is stored."""
+
+    state: str
+    row: tuple[object, ...]
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Its tenant and name: a file has one record with them."""
+        return self.row[:2]
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
-    """What a file says, and the ledger's incarnation. `keys` and `log_ins` are rows as they are stored."""
+    """What a file says, and the ledger's incarnation. `log_ins` are the records of log-ins."""
 
     incarnation: str
     documents: tuple[Document, ...]
-    keys: tuple[tuple[bytes, bytes, bytes | None], ...]
-    log_ins: tuple[tuple[object, ...], ...]
+    keys: tuple[ApiKey, ...]
+    log_ins: tuple[LogIn, ...]
 
 
 def read_access(
@@ -59,24 +74,28 @@ def read_access(
             return Access(
                 incarnation_of(raw),
                 tuple(of_kinds(raw, kinds)),
-                tuple(raw.execute("SELECT hash, body, quotas FROM keys")),
-                tuple(row for row in raw.execute(_RECORDS) if is_log_in(from_blob(row[2]))),
+                tuple(all_keys(raw)),
+                tuple(LogIn(state, row) for row in raw.execute(_RECORDS) if is_log_in(state := from_blob(row[2]))),
             )
-    except (ForgetlessError, sqlite3.Error, ValueError):
+    except (ForgetlessError, sqlite3.Error, ValueError, TypeError):  # TypeError: a key of a later version
         return None
 
 
 def put_access(staged: Path, access: Access, *, kinds: Collection[str]) -> None:
-    """Let a file of this version have these keys and these documents of the kinds, and no others; and the log-ins."""
+    """Let a file of this version have these keys and these documents of the kinds, and no others of them.
+
+    Its log-ins stay, but for those whose records are given.
+    """
     with closing(sqlite3.connect(staged, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")
         raw.execute("DELETE FROM keys")
-        raw.executemany("INSERT INTO keys (hash, body, quotas) VALUES (?, ?, ?)", access.keys)
+        for key in access.keys:
+            put_key(raw, key)
         put_in_their_place(raw, kinds, [one for one in access.documents if one.kind in kinds])
         raw.executemany(
             "INSERT OR REPLACE INTO requests (tenant, name, fingerprint, lease_until, expires_at, status)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            access.log_ins,
+            [one.row for one in access.log_ins],
         )
         raw.execute("COMMIT")
 

@@ -11,7 +11,7 @@ from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.slots import Slots
 
-__all__ = ["KeyStore", "LeaseStore", "take_slot"]
+__all__ = ["KeyStore", "LeaseStore", "all_keys", "put_key", "take_slot"]
 
 
 _TAKE_LEASE = """
@@ -74,16 +74,17 @@ class KeyStore(Store):
         return removed
 
     def tenants_with_keys(self) -> list[str]:
-        return list(dict.fromkeys(key.tenant for key in self._connections.read(_all_keys)))
+        return list(dict.fromkeys(key.tenant for key in self._connections.read(all_keys)))
 
 
-def _all_keys(db: sqlite3.Connection) -> list[ApiKey]:
+def all_keys(db: sqlite3.Connection) -> list[ApiKey]:
+    """The keys of all tenants."""
     rows = db.execute("SELECT hash, body, quotas FROM keys").fetchall()
     return [_key(from_blob(hash_), load(body), quotas) for hash_, body, quotas in rows]
 
 
 def _keys_of(db: sqlite3.Connection, tenant: str) -> list[ApiKey]:
-    known = (key for key in _all_keys(db) if key.tenant == tenant)
+    known = (key for key in all_keys(db) if key.tenant == tenant)
     return sorted(known, key=lambda key: (key.created_at, key.hash))
 
 
@@ -96,10 +97,15 @@ def _remove_keys(db: sqlite3.Connection, tenant: str) -> int:
 def _put_key(db: sqlite3.Connection, key: ApiKey, held: ApiKey | None) -> bool:
     if _read_key(db, key.hash) != held:
         return False
+    put_key(db, key)
+    return True
+
+
+def put_key(db: sqlite3.Connection, key: ApiKey) -> None:
+    """Store the key in the transaction of the caller, whatever stands in its place."""
     quotas = key.quota_record()
     row = (to_blob(key.hash), dump(key.record()), dump(quotas) if quotas else None)
     db.execute("INSERT OR REPLACE INTO keys (hash, body, quotas) VALUES (?, ?, ?)", row)
-    return True
 
 
 def _read_key(db: sqlite3.Connection, hash_: str) -> ApiKey | None:

@@ -16,7 +16,7 @@ from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ErasureStore, IdempotencyRecord, IdempotencyStore
 
-__all__ = ["GRANT_S", "REPEAT_S", "OAuthGrants", "is_grant"]
+__all__ = ["GRANT_S", "REPEAT_S", "OAuthGrants", "is_grant", "is_revoked"]
 
 #: A grant that is not used for so long ends: 30 days.
 GRANT_S = 30 * 86_400.0
@@ -97,6 +97,11 @@ class OAuthGrants:
 def is_grant(state: str) -> bool:
     """Whether the state of a request's record is one of a grant: clients' requests have a digest without spaces."""
     return state == _REVOKED or (" " in state and state.partition(" ")[0].isdecimal())
+
+
+def is_revoked(state: str) -> bool:
+    """Whether a grant with this state was revoked."""
+    return state == _REVOKED
 
 
 def _stored(state: str, now: str) -> IdempotencyRecord:
