@@ -12,6 +12,7 @@ __all__ = ["ERASURES"]
 _FORGOTTEN = ("tests/contract/ledger/test_forgotten_ids.py", "-k", "sqlite")
 _EXPIRED = ("tests/contract/ledger/test_messages.py", "-k", "last_message_expires")
 _NAMES = "tests/unit/service/test_known_names.py"
+_DOCUMENTS = "tests/contract/ledger/test_documents_of_memories.py"
 _STORED = ("tests/unit/api/test_idempotency.py", "-k")
 _SCAN, _RECEIPTS = "tests/erasure/test_in_process.py", "tests/unit/service/erasures/test_receipts.py"
 
@@ -113,12 +114,54 @@ ERASURES = (
     ),
     _stays(
         "feedback",
-        "service/writing/erase_memories.py",
-        "rated = self._feedback.has_any(tenant)",
-        "rated = False",
-        _SCAN,
+        "adapters/ledger_sqlite/append.py",
+        "documents.forget_of_memory(db, tenant, id_)",
+        "pass",
+        _DOCUMENTS,
+    ),
+    _stays(
+        "feedback in a table",
+        "adapters/ledger_dynamodb/append.py",
+        "documents.forget(unit, _documents(events))",
+        "pass",
+        _DOCUMENTS,
+    ),
+    _stays(
+        "feedback that comes after the deletion",
+        "adapters/ledger_sqlite/documents.py",
+        "db.execute(_IS_TOMBSTONE, (key[0], key[2])).fetchone() is not None",
+        "False",
+        _DOCUMENTS,
+    ),
+    _stays(
+        "feedback that comes after the deletion, in a table",
+        "adapters/ledger_dynamodb/documents.py",
+        'if head["state"] == item_keys.DELETED:',
+        "if False:",
+        _DOCUMENTS,
+    ),
+    _stays(
+        "feedback that comes during the deletion, in a table",
+        "adapters/ledger_dynamodb/documents.py",
+        'unit.put(head_key, {**head, "rated": unit.id})',
+        "pass",
+        _DOCUMENTS,
+    ),
+    _stays(
+        "feedback that an earlier version left",
+        "service/projects/left_documents.py",
+        "removed += ledger.delete_document(tenant, left.kind, left.id)",
+        "removed += 1",
+        "tests/contract/ledger/test_left_documents.py",
+    ),
+    _stays(
+        "feedback that an earlier version left, which a check must tell",
+        "service/transfer/erasure_check.py",
+        "left = sum(1 for _ in left_documents(self._ledger, tenant))",
+        "left = 0",
+        "tests/unit/cli/test_erase.py",
         "-k",
-        "one_memory",
+        "feedback",
     ),
     _stays(
         "names of speakers, while a marker hides them",

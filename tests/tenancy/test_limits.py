@@ -163,7 +163,9 @@ def test_documents_of_memories_follow_the_memory(world: World, limited: RequestL
     assert limited.put_document(Document("default", "feedback", mine, {}, AT, version=2))
     memory = world.ledger.read("default", [mine])[mine]
     world.ledger.append([Event(EventKind.DELETE, memory.tombstone(AT, event_id="deletion"))])
-    assert limited.delete_document("default", "feedback", mine)
+    assert world.ledger.document("default", "feedback", mine) is None
+    with pytest.raises(ForbiddenError):
+        limited.delete_document("default", "feedback", mine)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from forgetless.adapters.ledger_dynamodb import documents as dynamodb_documents
+from forgetless.adapters.ledger_sqlite import documents as sqlite_documents
+from forgetless.domain.documents import Document
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, memory_id
 from forgetless.domain.scope import Scope
@@ -116,3 +121,11 @@ def _work(reopen: Any, work: Any, number: int, barrier: Any, results: Any) -> No
 
 def ids(memories: Sequence[Memory]) -> list[str]:
     return [memory.id for memory in memories]
+
+
+def put_as_earlier_versions(ledger: Ledger, document: Document) -> None:
+    """Store a document of a memory whatever the memory is: earlier versions left feedback of deleted memories."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (dynamodb_documents, sqlite_documents):
+            patched.setattr(module, "OF_MEMORIES", frozenset())
+        assert ledger.put_document(document)

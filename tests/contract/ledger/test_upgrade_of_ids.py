@@ -23,7 +23,7 @@ from forgetless.domain.memory import EventKind, Memory
 from forgetless.domain.scope import Scope
 from forgetless.domain.webhook_deliveries import Delivery, Summary
 from forgetless.ports.request_ledger import IdempotencyRecord
-from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete
+from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, put_as_earlier_versions
 from tests.erasure.scanning import Needles, bytes_of_item, found_in, found_in_files
 
 STEM = "zqmarked"
@@ -162,7 +162,7 @@ def test_a_table_of_version_4(dynamo: Callable[[], DynamoLedger]) -> None:
         for job in (ERASED, FORGOTTEN, KEPT):
             old.append([], completing=job, messages=[a_message("c", scope=LIVING)] if job is KEPT else [])
         for document in documents():
-            assert old.put_document(document)
+            put_as_earlier_versions(old, document)
         old.put_job(a_job("w", scope=WHOSE), [waits])
         as_version_4(old._client)
     with closing(dynamo()) as ledger:

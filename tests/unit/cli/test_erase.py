@@ -26,7 +26,7 @@ from forgetless.ports.index import IndexRow
 from forgetless.runtime import composition
 from forgetless.runtime.settings import load_settings
 from forgetless.service.services import Services
-from tests.contract.ledger.making import a_memory, a_message, at
+from tests.contract.ledger.making import a_memory, a_message, at, put_as_earlier_versions
 from tests.unit.store_house import StoreHouse
 
 ANA = Scope("default", user_id="ana-lund")
@@ -102,6 +102,21 @@ def test_it_finds_what_an_erasure_left_in_each_part(house: StoreHouse) -> None:
         code, out, _ = house.run(*command)
         assert code == FOUND
         assert "messages" in "\n".join(found(out))
+
+
+def test_it_finds_feedback_that_an_earlier_version_left(house: StoreHouse) -> None:
+    with closing(SqliteLedger(house.path)) as ledger:
+        memory = ledger.list_memories("default", {"user_id": "ana-lund"}, limit=1).items[0]
+    event_id = erased(house)
+    with closing(SqliteLedger(house.path)) as ledger:
+        put_as_earlier_versions(ledger, Document("default", "feedback", memory.id, {"feedback_reason": "no"}, at(1)))
+    for command in (WHO, ("erase", "--verify", "--receipt", event_id)):
+        code, out, _ = house.run(*command)
+        assert code == FOUND
+        assert "1 records of feedback on deleted memories" in "\n".join(found(out))
+    house.run("tidy")
+    for command in (WHO, ("erase", "--verify", "--receipt", event_id)):
+        assert found(house.run(*command)[1]) == []
 
 
 def test_what_is_said_after_an_erasure_is_no_finding_nor_is_a_key(house: StoreHouse) -> None:

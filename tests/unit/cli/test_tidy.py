@@ -10,8 +10,18 @@ import pytest
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import __main__ as cli
 from forgetless.cli import tidy
+from forgetless.domain.documents import Document
 from forgetless.domain.memory import MessageRef
-from tests.contract.ledger.making import a_message, at, job_id
+from tests.contract.ledger.making import (
+    a_memory,
+    a_message,
+    add,
+    at,
+    delete,
+    files_holding,
+    job_id,
+    put_as_earlier_versions,
+)
 
 
 @pytest.fixture
@@ -31,6 +41,19 @@ def test_the_space_of_erased_texts_is_given_back(path: Path, capsys: pytest.Capt
     after = path.stat().st_size
     assert after < before
     assert f"49 empty rows removed, {before - after:,} bytes given back" in capsys.readouterr().out
+
+
+def test_feedback_that_an_earlier_version_left_is_removed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    memory = a_memory("a")
+    with closing(SqliteLedger(path)) as ledger:
+        ledger.append(add(memory))
+        ledger.append([delete(memory)])
+        put_as_earlier_versions(ledger, Document("acme", "feedback", memory.id, {"feedback_reason": "SECRET"}, at(1)))
+    assert cli.main(["tidy"]) == cli.OK
+    assert "1 records of feedback removed" in capsys.readouterr().out
+    assert files_holding(path.parent, "SECRET") == []
+    assert cli.main(["tidy"]) == cli.OK
+    assert "records of feedback" not in capsys.readouterr().out
 
 
 def test_without_a_ledger_it_says_so(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from forgetless.cli.progress import progress
 from forgetless.domain.errors import InvalidRequestError, LedgerError
 from forgetless.runtime.composition import build_ledger
 from forgetless.runtime.settings import Settings
+from forgetless.service.projects.left_documents import remove_left_documents
 
 __all__ = ["add_tidy_command"]
 
@@ -25,8 +26,9 @@ def add_tidy_command(commands: argparse._SubParsersAction[argparse.ArgumentParse
     tidy = commands.add_parser(
         "tidy",
         help="remove what the ledger no longer needs, and give its space back",
-        description="The SQLite file is written anew without empty rows; the service may run meanwhile. With DynamoDB, "
-        "jobs that ended under an earlier version get the time at which they expire.",
+        description="Feedback that earlier versions left when its memory was deleted is removed. The SQLite file is "
+        "written anew without empty rows; the service may run meanwhile. With DynamoDB, jobs that ended under an "
+        "earlier version get the time at which they expire.",
     )
     tidy.add_argument(
         "--anyway", action="store_true", help="also if the file is large and the service runs: adds may fail meanwhile"
@@ -41,7 +43,10 @@ def _tidy(settings: Settings, options: argparse.Namespace) -> int:
         os.environ.setdefault("SQLITE_TMPDIR", str(Path(settings.ledger_path).absolute().parent))
     with closing(build_ledger(settings)) as ledger, progress("tidy", "") as tell:
         ledger.tidy()
+        left = remove_left_documents(ledger)
         done = ledger.compact(tell)
+    if left:
+        print(f"{left:,} records of feedback removed, whose memories an earlier version deleted")
     if settings.ledger != "sqlite":
         print(f"{settings.ledger_table}: {done.rows:,} ended jobs now expire")
         return OK

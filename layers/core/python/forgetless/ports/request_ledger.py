@@ -184,7 +184,8 @@ class MemoryStore(Protocol):
         """Write all events, the new states of their memories, `messages` and the job `completing`, or nothing.
 
         What `erase_messages` does to the messages `erasing` is part of it, so that nobody can die in between. So are
-        the counts of `used`, unless the call is a repeat.
+        the counts of `used`, unless the call is a repeat, and the erasure of the documents (`OF_MEMORIES`) of
+        memories that are deleted.
 
         A job that the ledger does not have yet is inserted (an add that is done in one call). An unfinished job is
         replaced if its lease_owner is that of `completing`; otherwise LeaseLostError is raised and nothing is
@@ -409,6 +410,9 @@ class DocumentStore(Protocol):
 
         A later version has the `created_at` of the first one, which distinguishes the document from an earlier one
         with the same id that was deleted. The content of the version before is erased.
+
+        A document that belongs to a memory (`OF_MEMORIES`) is refused in the same way if the memory is deleted, and the
+        `append` that deletes a memory erases its documents: neither leaves one, whichever is first.
         """
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:

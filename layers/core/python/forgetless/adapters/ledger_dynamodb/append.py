@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from forgetless.adapters.ledger_codec import dump_memory, from_blob, load_memory, to_blob
-from forgetless.adapters.ledger_dynamodb import idempotency_records, item_keys, list_entries, totals
+from forgetless.adapters.ledger_dynamodb import documents, idempotency_records, item_keys, list_entries, totals
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.erasures import Judge
@@ -48,6 +48,7 @@ def needed(unit: Unit, events: Sequence[Event]) -> list[item_keys.Key]:
     wanted = {item_keys.head(memory.scope.tenant, memory.id) for memory in memories}
     added = [event.memory for event in events if event.kind is EventKind.ADD]
     wanted |= {item_keys.text(memory.scope, memory.hash) for memory in added if memory.extracted}
+    wanted.update(_documents(events))
     changed = [memory for memory in memories if memory.version > 1]
     wanted |= {key for memory in changed for key in list_entries.entries(memory)}
     counted = {event.memory.scope for event in events if event.kind is not EventKind.UPDATE}
@@ -63,6 +64,7 @@ def append(unit: Unit, events: Sequence[Event], *, unique: bool, judge: Judge) -
     """
     changes: dict[str, _Change] = {}
     fresh = [event for event in events if _apply(unit, event, changes)]
+    documents.forget(unit, _documents(events))
     holders = _move_texts(unit, changes.values())
     if unique:
         _check_duplicates(unit, fresh, holders, judge)
@@ -150,13 +152,23 @@ def drop_context(unit: Unit, memory: Memory, refs: Iterable[MessageRef], at: str
     unit.put(key, without_refusals(item) if "pending" in item else mark_pending(item, left, at))
 
 
+def _erases(event: Event) -> bool:
+    return event.kind is EventKind.DELETE or event.memory.deleted
+
+
+def _documents(events: Iterable[Event]) -> list[item_keys.Key]:
+    """The keys of the documents that go with what these events delete."""
+    gone = [event.memory for event in events if _erases(event)]
+    return [key for memory in gone for key in documents.of_memory(memory.scope.tenant, memory.id)]
+
+
 def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
     memory = event.memory
     tenant = memory.scope.tenant
     key = item_keys.head(tenant, memory.id)
     head = unit.get(key)
     version = head["version"] if head is not None else 0
-    erases = event.kind is EventKind.DELETE or memory.deleted
+    erases = _erases(event)
     if erases:
         memory = memory.blanked(deleted=True).nobodys()
     if memory.version != version + 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
@@ -12,9 +12,9 @@ from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import time_place, to_cursor
-from forgetless.domain.documents import Document, in_turn
+from forgetless.domain.documents import OF_MEMORIES, Document, in_turn
 
-__all__ = ["DocumentStore"]
+__all__ = ["DocumentStore", "forget", "of_memory"]
 
 #: The most keys in the queue of what is due that one look takes, oldest first. There are about 7,000 in one page.
 _MOST_KEYS = 50_000
@@ -79,12 +79,35 @@ class DocumentStore(Store):
                     yield document
 
 
+def of_memory(tenant: str, memory_id: str) -> list[Key]:
+    """The keys of the documents that belong to a memory."""
+    return [item_keys.document(tenant, kind, memory_id) for kind in OF_MEMORIES]
+
+
+def forget(unit: Unit, keys: Iterable[Key]) -> None:
+    """Erase those of these documents that there are."""
+    keys = list(keys)
+    unit.load(keys)
+    there = {key: held for key in keys if (held := unit.get(key)) is not None}
+    unit.load(map(_entry, there.values()))
+    for key in there:
+        _delete(unit, key)
+
+
 def _put(unit: Unit, document: Document) -> bool:
     key = item_keys.document(document.tenant, document.kind, document.id)
+    head_key = item_keys.head(document.tenant, document.id)
+    of_a_memory = document.kind in OF_MEMORIES
+    unit.load([key, head_key] if of_a_memory else [key])
     held = unit.get(key)
     standing = (held["version"], held["created"]) if held is not None else (0, document.created_at)
     if standing != (document.version - 1, document.created_at):
         return False
+    if of_a_memory and (head := unit.get(head_key)) is not None:
+        if head["state"] == item_keys.DELETED:
+            return False
+        # A concurrent deletion of the memory may already have looked for documents, so one of the two must run again.
+        unit.put(head_key, {**head, "rated": unit.id})
     if held is not None:
         _delete(unit, key)
     item: Item = {

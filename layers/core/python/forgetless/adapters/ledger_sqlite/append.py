@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from forgetless.adapters.ledger_codec import dump_memory, from_blob, load_memory, scope_columns, to_blob
-from forgetless.adapters.ledger_sqlite import blobs, idempotency_records
+from forgetless.adapters.ledger_sqlite import blobs, documents, idempotency_records
 from forgetless.adapters.ledger_sqlite.totals import TotalChanges
 from forgetless.adapters.running_total import Counted
 from forgetless.domain.erasures import Judge
@@ -70,6 +70,7 @@ def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
     erases = event.kind is EventKind.DELETE or memory.deleted
     if erases:
         memory = memory.blanked(deleted=True).nobodys()
+        documents.forget_of_memory(db, tenant, id_)
     if memory.version != version + 1:
         if _is_held(db, Event(event.kind, memory)):
             return False

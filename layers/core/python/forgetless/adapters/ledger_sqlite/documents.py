@@ -9,9 +9,9 @@ from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import time_place, to_cursor
-from forgetless.domain.documents import Document, in_turn
+from forgetless.domain.documents import OF_MEMORIES, Document, in_turn
 
-__all__ = ["DocumentStore", "of_kinds", "put_in_their_place"]
+__all__ = ["DocumentStore", "forget_of_memory", "of_kinds", "put_in_their_place"]
 
 _SELECT = (
     "SELECT tenant, kind, id, texts.body, created_at, version, due_at FROM documents CROSS JOIN texts USING (text_id)"
@@ -22,6 +22,8 @@ INSERT OR REPLACE INTO documents (tenant, kind, id, created_at, version, due_at,
 """
 
 _HELD = "SELECT version, created_at, text_id FROM documents WHERE tenant = ? AND kind = ? AND id = ?"
+
+_IS_TOMBSTONE = "SELECT 1 FROM memories WHERE tenant = ? AND id = ? AND state = 2"
 
 _NEXT_TENANT = "SELECT min(tenant) FROM documents WHERE kind = ? AND due_at IS NOT NULL AND tenant > ?"
 
@@ -70,6 +72,12 @@ class DocumentStore(Store):
         return deleted
 
 
+def forget_of_memory(db: sqlite3.Connection, tenant: bytes, memory_id: bytes) -> None:
+    """Erase the documents that belong to a memory, which is deleted in this transaction."""
+    for kind in OF_MEMORIES:
+        _delete(db, (tenant, kind, memory_id))
+
+
 def of_kinds(db: sqlite3.Connection, kinds: Collection[str]) -> list[Document]:
     """The documents of these kinds of all tenants. Raises ValueError if one has lost its body."""
     query = f"{_SELECT.replace('CROSS', 'LEFT')} WHERE kind = ?"
@@ -98,6 +106,9 @@ def _put(db: sqlite3.Connection, document: Document) -> bool:
     key = _key(document.tenant, document.kind, document.id)
     version, created_at, text_id = db.execute(_HELD, key).fetchone() or (0, document.created_at, None)
     if (version, created_at) != (document.version - 1, document.created_at):
+        return False
+    # The write lock makes this check and the write atomic: no deletion comes between.
+    if document.kind in OF_MEMORIES and db.execute(_IS_TOMBSTONE, (key[0], key[2])).fetchone() is not None:
         return False
     held = blobs.replace(db, text_id, dump(document.body))
     db.execute(_PUT, (*key, document.created_at, document.version, document.due_at, held))

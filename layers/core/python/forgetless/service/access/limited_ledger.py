@@ -273,8 +273,7 @@ class LimitedLedger:
         return (found[:limit], after_document(found[limit - 1])) if len(found) > limit > 0 else (found, following)
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
-        if not self._of_a_deleted(tenant, kind, id_):
-            self._check_document(tenant, kind, id_)
+        self._check_document(tenant, kind, id_)
         return self._ledger.delete_document(tenant, kind, id_)
 
     def begin_request(
@@ -345,11 +344,6 @@ class LimitedLedger:
 
     def _of_mine(self, tenant: str, kind: str, ids: Sequence[str]) -> set[str]:
         return set(self.read(tenant, ids)) if kind in OF_MEMORIES else set()
-
-    def _of_a_deleted(self, tenant: str, kind: str, id_: str) -> bool:
-        """Whether the document belongs to a memory that is deleted: nobody's, and nobody needs the document."""
-        held = self._ledger.read(tenant, [id_]).get(id_) if kind in OF_MEMORIES else None
-        return held is not None and held.deleted
 
     def _check_document(self, tenant: str, kind: str, id_: str) -> None:
         if not self._of_mine(tenant, kind, [id_]):

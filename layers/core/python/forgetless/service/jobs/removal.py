@@ -205,7 +205,7 @@ class Remover:
         if not found:
             return removal
         if removal.many:
-            self._eraser.erase(task.tenant, found, request_name=task.name, announced=False)
+            self._eraser.erase(found, request_name=task.name, announced=False)
             return replace(removal, removed=removal.removed + len(found))
         held = tuple(dict.fromkeys((*removal.held, *(memory.id for memory in found))))
         if len(held) <= MOST_ANNOUNCED:
@@ -246,7 +246,7 @@ class Remover:
             if not there:
                 return few, 0
             try:
-                self._eraser.erase(task.tenant, there, request_name=task.name, announced=announced)
+                self._eraser.erase(there, request_name=task.name, announced=announced)
             except VersionConflictError:
                 if not retry.again():
                     raise

@@ -37,35 +37,14 @@ class FeedbackService:
             self._require(tenant, memory_id)
             return {"feedback": feedback, "feedback_reason": reason}
 
+        # The ledger refuses the document of a memory that was deleted meanwhile; then `change` runs again and raises.
         change_document(self._ledger, (tenant, FEEDBACK, memory_id), change, clock=self._clock)
-        self._check(tenant, memory_id)
 
     def list(self, tenant: str, *, limit: int) -> Sequence[Document]:
         """The newest feedback, at most `limit` documents."""
         return self._ledger.documents(tenant, FEEDBACK, limit=limit)[0]
 
-    def has_any(self, tenant: str) -> bool:
-        """Whether the tenant has feedback. Most have none, so this one read usually saves a write for each memory.
-
-        It must be asked before memories are deleted: feedback on a deleted memory is hidden.
-        """
-        found, more = self._ledger.documents(tenant, FEEDBACK, limit=1)
-        return bool(found) or more is not None
-
-    def forget(self, tenant: str, memory_ids: Sequence[str]) -> None:
-        """Erase the feedback on memories that are deleted."""
-        for memory_id in memory_ids:
-            self._ledger.delete_document(tenant, FEEDBACK, memory_id)
-
     def _require(self, tenant: str, memory_id: str) -> None:
         memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
         if memory is None or memory.deleted:
             raise NotFoundError("Memory not found!")
-
-    def _check(self, tenant: str, memory_id: str) -> None:
-        """Remove the feedback again if the memory was deleted meanwhile: that deletion may not have seen it."""
-        try:
-            self._require(tenant, memory_id)
-        except NotFoundError:
-            self._ledger.delete_document(tenant, FEEDBACK, memory_id)
-            raise

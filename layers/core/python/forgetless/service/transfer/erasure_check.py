@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
+from forgetless.domain.documents import OF_MEMORIES
 from forgetless.domain.erasure_log import LoggedErasure, tenant_digest
 from forgetless.domain.erasure_receipts import Cleaning, receipt_of
 from forgetless.domain.erasures import Accepted, ErasureMarker, Markers, marked_ids
@@ -25,6 +26,7 @@ from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.service.merged_lists import list_spelled
+from forgetless.service.projects.left_documents import left_documents
 from forgetless.service.transfer.person_export import PersonExport
 
 __all__ = ["Checked", "ErasureCheck", "Verdict"]
@@ -84,7 +86,7 @@ class ErasureCheck:
         """Look for everything that has these ids."""
         numbers = [line.number for line in self._logged(tenant) if self._names(line, Scope(tenant, **ids))]
         erased = _Erased(tenant, ids, max(numbers, default=0))
-        found = [self._of_log(erased), *self._of_ledger(erased), self._of_index(erased)]
+        found = [self._of_log(erased), *self._of_ledger(erased), self._of_feedback(tenant), self._of_index(erased)]
         documents = list(self._documents(erased))
         return [*found, *self._of_documents(tenant, documents), *self._of_jobs(tenant, documents, list(cleanings))]
 
@@ -95,7 +97,7 @@ class ErasureCheck:
         """
         number = int(job.request["number"])
         lines = [line for line in self._logged(tenant) if line.number == number]
-        done = self._of_receipt(job, list(cleanings))
+        done = [*self._of_receipt(job, list(cleanings)), self._of_feedback(tenant)]
         if not lines:
             text = f"the log of erasures has no erasure with the number {number}, so nobody knows what it covered"
             return [*done, Checked("log of erasures", Verdict.FOUND, text)]
@@ -116,6 +118,7 @@ class ErasureCheck:
             "memories and messages": sum(1 for _ in self._everything(name)),
             "jobs": len(self._ledger.jobs(name, limit=_PAGE)[0]),
             "bulk jobs": len(self._ledger.documents(name, BULK_JOB, limit=_PAGE)[0]),
+            "feedback": sum(len(self._ledger.documents(name, kind, limit=_PAGE)[0]) for kind in OF_MEMORIES),
             "numbers of erasures": int(state.last > 0),
         }
         rows = sum(index.count(name) + index.past.count(name) for index, _ in self._indexes)
@@ -175,6 +178,11 @@ class ErasureCheck:
             count += sum(erased.owns(job.scope) and erased.is_older(job) for job in jobs)
             if cursor is None:
                 return count
+
+    def _of_feedback(self, tenant: str) -> Checked:
+        """A deleted memory is nobody's, so this counts what is left of anybody in the tenant."""
+        left = sum(1 for _ in left_documents(self._ledger, tenant))
+        return _counted("ledger", left, "records of feedback on deleted memories")
 
     def _of_index(self, erased: _Erased) -> Checked:
         rows = 0

@@ -232,7 +232,7 @@ class ChangeService:
                 raise NotFoundError(f"Memory with id {memory_id} not found")
             check_version(memory, expected_versions)
             try:
-                self._eraser.erase(tenant, [memory], request_name=name)
+                self._eraser.erase([memory], request_name=name)
             except VersionConflictError:
                 if not retry.again():
                     raise
@@ -325,7 +325,7 @@ class ChangeService:
         retry = ConflictRetry(self._clock)
         while memories:
             try:
-                self._eraser.erase(tenant, memories, request_name=name, announced=announced)
+                self._eraser.erase(memories, request_name=name, announced=announced)
             except VersionConflictError:
                 if not retry.again():
                     raise

@@ -11,7 +11,6 @@ from forgetless.domain.erasures import Erasure
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
-from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.requests import ErasedScope
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Change, Indexer
@@ -60,9 +59,8 @@ class MemoryEraser:
         self._indexer = indexer
         self._clock = clock
         self._outbox = outbox
-        self._feedback = FeedbackService(ledger=ledger, clock=clock)
 
-    def erase(self, tenant: str, memories: Sequence[Memory], *, request_name: str, announced: bool = True) -> None:
+    def erase(self, memories: Sequence[Memory], *, request_name: str, announced: bool = True) -> None:
         """Delete these memories, all or none; raises VersionConflictError when one has changed since it was read.
 
         Unless `announced`, no webhook is told, because the caller records one delivery for more than these.
@@ -73,9 +71,6 @@ class MemoryEraser:
         events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
         if announced:
             self._outbox.record(events)
-        rated = self._feedback.has_any(tenant)
         self._ledger.append(events, erasing=refs)
-        if rated:
-            self._feedback.forget(tenant, [memory.id for memory in memories])
         changes = [Change(before, after) for before, after in zip(memories, tombstones, strict=True)]
         self._indexer.write([], changes=changes)
