@@ -214,7 +214,7 @@ _OF_IMPORTS = (
     ),
     _import_mutation(
         "an import counts its memories only at its end",
-        "payer.meter.note_stored(payer.key, report.memories - before)",
+        "payer.meter.note_stored(payer.key, len(added))",
         "pass",
         "counted_again",
     ),
