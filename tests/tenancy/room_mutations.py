@@ -119,4 +119,18 @@ ROOM = (
         "and _complete(",
         (_READS, "-k", "second_look"),
     ),
+    Mutation(
+        "answers: any number of them show one memory",
+        "adapters/ledger_sqlite/idempotency_records.py",
+        "        _drop_oldest(db, key[0], memory_id)\n",
+        "",
+        ("tests/contract/ledger/test_sqlite_expiry.py", "-k", "few_answers"),
+    ),
+    Mutation(
+        "answers: words that look like ids are those of memories",
+        "domain/answer_ids.py",
+        "return {id_ for id_ in found if",
+        'return set(MEMORY_ID.findall(body or "")) or {id_ for id_ in found if',
+        ("tests/unit/api/test_idempotency.py", "-k", "clients_words"),
+    ),
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from forgetless.adapters.ledger_sqlite import SqliteLedger, expiry
+from forgetless.adapters.ledger_sqlite import SqliteLedger, expiry, idempotency_records
 from forgetless.domain.jobs import JobState
 from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, files_holding, job_id
@@ -72,3 +74,26 @@ def test_ended_records_go_up_to_the_limit_with_their_answers(ledger: SqliteLedge
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
         for table in ("requests", "answered", "leases"):
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_few_answers_show_one_memory_so_that_its_deletion_is_short(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency_records, "_MOST_ANSWERS", 3)
+    ids = [str(uuid.UUID(int=number)) for number in range(4)]
+    answers = [IdempotencyRecord("print", at(9), 200, json.dumps({"id": id_, "memory": " ".join(ids)})) for id_ in ids]
+
+    def store(name: str, answer: IdempotencyRecord, second: int) -> None:
+        began = IdempotencyRecord("print", at(9))
+        ledger.begin_request("acme", name, began, now=at(0), expires_at=at(second))
+        ledger.finish_request("acme", name, answer, began=began, expires_at=at(second))
+
+    def is_stored(name: str) -> bool:
+        asked = IdempotencyRecord("print", at(9))
+        return ledger.begin_request("acme", name, asked, now=at(0), expires_at=at(99)) is not None
+
+    store("of another memory", answers[1], 10)
+    for number in range(5):
+        store(f"{number}", answers[0], 20 + number)
+    assert [is_stored(f"{number}") for number in range(5)] == [False, False, True, True, True]
+    assert is_stored("of another memory"), "a text that names a memory does not show it"

@@ -21,6 +21,13 @@ SELECT fingerprint, lease_until, status, body, expires_at FROM requests LEFT JOI
 WHERE tenant = ? AND name = ?
 """
 
+#: A deletion takes all answers that show its memory in one transaction, so they must be few.
+_MOST_ANSWERS = 100
+_OLDEST = """
+SELECT name FROM answered JOIN requests USING (tenant, name)
+WHERE tenant = ? AND memory_id = ? ORDER BY expires_at DESC LIMIT -1 OFFSET ?
+"""
+
 _ERASED = "SELECT 1 FROM memories WHERE tenant = ? AND id = ? AND state = 2"
 
 Key = tuple[bytes, bytes]
@@ -100,17 +107,21 @@ def _read(db: sqlite3.Connection, key: Key) -> tuple[IdempotencyRecord | None, s
 
 def _put(db: sqlite3.Connection, key: Key, record: IdempotencyRecord, expires_at: str) -> None:
     drop(db, key)
-    text_id = None
-    if record.body is not None:
-        text_id = blobs.add(db, to_blob(record.body))
-        named = shown_ids(record.body)
-        rows = [(key[0], to_blob(memory_id), key[1]) for memory_id in named]
-        db.executemany("INSERT INTO answered (tenant, memory_id, name) VALUES (?, ?, ?)", rows)
+    text_id = None if record.body is None else blobs.add(db, to_blob(record.body))
     db.execute(
         "INSERT INTO requests (tenant, name, fingerprint, lease_until, expires_at, status, text_id)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (*key, to_blob(record.fingerprint), record.lease_until, expires_at, record.status, text_id),
     )
+    for memory_id in map(to_blob, shown_ids(record.body)):
+        db.execute("INSERT INTO answered (tenant, memory_id, name) VALUES (?, ?, ?)", (key[0], memory_id, key[1]))
+        _drop_oldest(db, key[0], memory_id)
+
+
+def _drop_oldest(db: sqlite3.Connection, tenant: bytes, memory_id: bytes) -> None:
+    """Drop the oldest answers that show a memory beyond the most that one may have."""
+    for (name,) in db.execute(_OLDEST, (tenant, memory_id, _MOST_ANSWERS)).fetchall():
+        drop(db, (tenant, name))
 
 
 def _clear(db: sqlite3.Connection, now: str) -> None:
