@@ -133,4 +133,11 @@ ROOM = (
         'return set(MEMORY_ID.findall(body or "")) or {id_ for id_ in found if',
         ("tests/unit/api/test_idempotency.py", "-k", "clients_words"),
     ),
+    Mutation(
+        "messages: ends of sentences are looked for from each mark",
+        "service/writing/message_portions.py",
+        "[.!?…][",
+        "[.!?…]+[",
+        ("tests/unit/service/writing/test_message_portions.py", "-k", "ends_of_sentences"),
+    ),
 )

@@ -85,3 +85,18 @@ def test_portions_are_all_of_the_messages_and_each_fits(texts: list[str], tokens
         used = sum(estimated_tokens(part.content) + 50 for part in portion.messages)
         assert used <= tokens or len(portion.messages[0].content) == 1
     assert list(again.values()) == texts
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("marks", ["?", ".", "…", "!?", '?"', ".)", "。", "? ", "\n"])
+def test_a_message_of_nothing_but_ends_of_sentences_is_divided_at_once(marks: str) -> None:
+    """Each mark was compared with all that follow it: 200 KB of them kept a process busy for two minutes."""
+    text = marks * (200_000 // len(marks))
+    said = Message(MessageRef("j", 0), Scope("acme", user_id="alice"), "user", text, "2026-01-01T00:00:00.000000+00:00")
+    portions = []
+    start: Place | None = BEGIN
+    while start is not None:
+        portion = portion_at([said], start, 20_000)
+        portions.append(portion.messages[0].content)
+        start = portion.following
+    assert "".join(portions) == text
