@@ -87,7 +87,7 @@ def test_portions_are_all_of_the_messages_and_each_fits(texts: list[str], tokens
     assert list(again.values()) == texts
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("marks", ["?", ".", "…", "!?", '?"', ".)", "。", "? ", "\n"])
 def test_a_message_of_nothing_but_ends_of_sentences_is_divided_at_once(marks: str) -> None:
     """Each mark was compared with all that follow it: 200 KB of them kept a process busy for two minutes."""
@@ -96,7 +96,7 @@ def test_a_message_of_nothing_but_ends_of_sentences_is_divided_at_once(marks: st
     portions = []
     start: Place | None = BEGIN
     while start is not None:
-        portion = portion_at([said], start, 20_000)
+        portion = portion_at([said], start, 45_000)
         portions.append(portion.messages[0].content)
         start = portion.following
     assert "".join(portions) == text

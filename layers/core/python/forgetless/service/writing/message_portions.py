@@ -13,8 +13,8 @@ __all__ = ["BEGIN", "Place", "Portion", "count_portions", "portion_at", "tokens_
 
 #: What a prompt needs for each message besides its text: number, role, time and the JSON around them.
 _TOKENS_OF_FORM = 50
-#: Where a message that is too long for one call may be cut, the best first: lines, sentences, words. Of several marks at
-#: the end of a sentence only the last one is looked for: from each of them to the end of all would take minutes.
+#: Where a message that is too long for one call may be cut, the best first: lines, sentences, words. Of several marks
+#: at the end of a sentence only the last one is looked for: from each of them to the end of all would take minutes.
 _CUTS = (re.compile(r"\n"), re.compile(r"[.!?…][\"')\]]*\s|[。！？]"), re.compile(r"\s"))
 
 
