@@ -17,11 +17,14 @@ _NAMES = ("id", "memory_id")
 
 
 def shown_ids(body: str | None) -> set[str]:
-    """The ids of the memories in an answer: its own, those of its items, or those of its `results`."""
+    """The ids of the memories in an answer: its own, those of its items, or those of its `results`.
+
+    Of a text that is no JSON, which no route answers, every id counts.
+    """
     try:
         answer = json.loads(body or "{}")
     except ValueError:
-        return set()
+        return set(MEMORY_ID.findall(body or ""))
     results = answer.get("results") if isinstance(answer, dict) else answer
     found = {_id_of(item) for item in [answer, *(results if isinstance(results, list) else ())]}
     return {id_ for id_ in found if isinstance(id_, str) and MEMORY_ID.fullmatch(id_)}
