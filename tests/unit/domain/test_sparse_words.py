@@ -194,7 +194,8 @@ def test_no_text_of_the_same_length_fits_a_question_better_than_its_own_words(
 def test_context_and_further_words_of_a_question_only_add(text: list[str], before: list[str], asked: list[str]) -> None:
     alone, within = _row(" ".join(text)), _row(" ".join(text), " ".join(before), following=" ".join(before))
     assert all(within[word] >= value for word, value in alone.items())
-    few, many = query_vector(" ".join(asked[:3])), query_vector(" ".join(asked))
+    words = list(dict.fromkeys(asked))  # a question of one word again and again is a case of its own
+    few, many = query_vector(" ".join(words[:3])), query_vector(" ".join(words))
     assert inner_product(many, within) >= inner_product(few, within) - 1e-9 >= inner_product(few, alone) - 2e-9
 
 
