@@ -1,4 +1,4 @@
-"""How much stored JSON a read has read: those that read much do so one at a time, so that their memory has a bound.
+"""How much stored JSON a request has read: those that read much go on one at a time, so that memory has a bound.
 
 A memory may have 200,000 characters and a search 1,000 results, and what is read takes several times as much room as
 its JSON. Where a process serves one request at a time, nothing is counted.
@@ -23,12 +23,11 @@ T = TypeVar("T")
 _LIGHT = 4 * 1024 * 1024
 #: A search that has read so many bytes looks no further: an answer has less than 6 MB.
 _ENOUGH = 64 * 1024 * 1024
-#: How much is read before the bytes are looked at for the first time; while they are few, each
-#: further portion is twice as large.
+#: The number of rows in the first portion. Each further one is twice as large, as long as the request has read little.
 _AT_ONCE = 24
 #: What a list or an object and what a text takes beside its JSON: an empty list has two characters, and 56 bytes.
 _CONTAINER_BYTES, _TEXT_BYTES = 64, 48
-#: A row that takes no more counts nothing: no request holds many enough of them to matter.
+#: Smaller rows do not count: a request never holds enough of them to matter.
 _SMALL = 4096
 #: How long a request waits for the turn.
 _PATIENCE_S = 10.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_sqlite import blobs
@@ -62,7 +63,15 @@ class IdempotencyStore(Store):
         self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
     ) -> None:
         key = (to_blob(tenant), self._named(name))
-        self._connections.write(lambda db: _finish(db, key, record, began, expires_at), durable=False)
+        # Before the write, for which others wait: the answer may be large.
+        shown = [to_blob(memory_id) for memory_id in shown_ids(record.body)]
+
+        def finish(db: sqlite3.Connection) -> None:
+            # One of the memories may have been deleted before the answer could be stored.
+            if _drop_own(db, key, began) and not any(db.execute(_ERASED, (key[0], id_)).fetchone() for id_ in shown):
+                _put(db, key, record, expires_at, shown)
+
+        self._connections.write(finish, durable=False)
 
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
         key = (to_blob(tenant), self._named(name))
@@ -75,17 +84,6 @@ def drop(db: sqlite3.Connection, key: Key) -> None:
     blobs.blank(db, (text_id for (text_id,) in db.execute(query, key).fetchall()))
     db.execute("DELETE FROM requests WHERE tenant = ? AND name = ?", key)
     db.execute("DELETE FROM answered WHERE tenant = ? AND name = ?", key)
-
-
-def _finish(
-    db: sqlite3.Connection, key: Key, record: IdempotencyRecord, began: IdempotencyRecord, expires_at: str
-) -> None:
-    if not _drop_own(db, key, began):
-        return
-    named = shown_ids(record.body)
-    # One of the memories may have been deleted before the answer could be stored.
-    if not any(db.execute(_ERASED, (key[0], to_blob(memory_id))).fetchone() for memory_id in named):
-        _put(db, key, record, expires_at)
 
 
 def _drop_own(db: sqlite3.Connection, key: Key, began: IdempotencyRecord) -> bool:
@@ -105,7 +103,10 @@ def _read(db: sqlite3.Connection, key: Key) -> tuple[IdempotencyRecord | None, s
     return IdempotencyRecord(from_blob(row[0]), row[1], row[2], body), row[4]
 
 
-def _put(db: sqlite3.Connection, key: Key, record: IdempotencyRecord, expires_at: str) -> None:
+def _put(
+    db: sqlite3.Connection, key: Key, record: IdempotencyRecord, expires_at: str, shown: Iterable[bytes] = ()
+) -> None:
+    """Store the record; `shown` are the memories that its answer shows."""
     drop(db, key)
     text_id = None if record.body is None else blobs.add(db, to_blob(record.body))
     db.execute(
@@ -113,7 +114,7 @@ def _put(db: sqlite3.Connection, key: Key, record: IdempotencyRecord, expires_at
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (*key, to_blob(record.fingerprint), record.lease_until, expires_at, record.status, text_id),
     )
-    for memory_id in map(to_blob, shown_ids(record.body)):
+    for memory_id in shown:
         db.execute("INSERT INTO answered (tenant, memory_id, name) VALUES (?, ?, ?)", (key[0], memory_id, key[1]))
         _drop_oldest(db, key[0], memory_id)
 
