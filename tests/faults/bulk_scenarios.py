@@ -207,7 +207,7 @@ class BulkHarness:
         job = self.job()
         ledger = self.place.open_ledger()
         with closing(ledger):
-            pending, unfinished = len(ledger.unindexed(before="9999", limit=100)), half_written(ledger)
+            pending, unfinished = len(ledger.unindexed(before="9999-12-31", limit=100)), half_written(ledger)
             found = ledger.list_memories(_TENANT, {}, limit=100, superseded=True).items
             said, _ = ledger.scope_messages(_TENANT, {}, limit=100)
         rows = DiskIndex(self.place.folder / "index.pickle").every_key()

@@ -169,7 +169,7 @@ class Harness:
             histories=sorted((event.memory.id, event.memory.version, str(event.kind)) for event in histories),
             jobs=sorted((job.id, str(job.state), str(sorted(one["id"] for one in job.results))) for job in jobs),
             rows=DiskIndex(self.place.folder / "index.pickle").every_key(),
-            pending=len(ledger.unindexed(before="9999", limit=100)),
+            pending=len(ledger.unindexed(before="9999-12-31", limit=100)),
             half_written=half_written(ledger),
         )
 
@@ -183,7 +183,7 @@ class Harness:
 
     def _settled(self) -> bool:
         jobs, _ = self._ledger.jobs(SCOPE.tenant, limit=100)
-        pending = self._ledger.unindexed(before="9999", limit=1)
+        pending = self._ledger.unindexed(before="9999-12-31", limit=1)
         return not pending and all(job.state in {JobState.SUCCEEDED, JobState.FAILED} for job in jobs)
 
     def _queue(self, name: str, **attributes: str) -> str:

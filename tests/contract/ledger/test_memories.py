@@ -213,6 +213,40 @@ def test_of_two_equal_texts_in_one_call_the_second_is_refused(ledger: Ledger) ->
     assert refused.value.memory_ids == (second.id,)
 
 
+@pytest.mark.parametrize(("last_day", "counts"), [("2025-12-31", False), ("2026-01-01", True)])
+def test_an_expired_memory_keeps_no_text_from_being_stored_again(ledger: Ledger, last_day: str, counts: bool) -> None:
+    ledger.append(add(a_memory("a", text="likes tea", extracted=True, expiration_date=last_day)))
+    again = a_memory("b", text="likes tea", extracted=True, second=1)
+    if counts:
+        with pytest.raises(DuplicateTextError):
+            ledger.append(add(again))
+    else:
+        ledger.append(add(again))
+        assert ledger.read("acme", [again.id]) == {again.id: again}
+
+
+def test_the_day_on_which_a_text_is_said_again_is_that_of_the_add(ledger: Ledger) -> None:
+    """Not the day that its client states."""
+    ledger.append(add(a_memory("a", text="likes tea", extracted=True, expiration_date="2026-02-01")))
+    later = replace(a_memory("b", text="likes tea", extracted=True), created_at="2126-01-01T00:00:00.000000+00:00")
+    with pytest.raises(DuplicateTextError):
+        ledger.append(add(replace(later, recorded_at=at(1))))
+
+
+def test_what_waits_since_a_time_that_no_clock_tells_yet_is_found_too(ledger: Ledger) -> None:
+    """Earlier versions took the time that a client stated."""
+    future = replace(a_memory("b"), updated_at="2126-01-01T00:00:00.000000+00:00")
+    usual, young = a_memory("a"), a_memory("c", second=30)
+    ledger.append(add(future, usual, young))
+    for tenant in (None, "acme"):
+        assert ledger.unindexed(before=at(9), limit=9, tenant=tenant) == [usual, future]
+        assert ledger.unindexed(before=at(9), limit=1, tenant=tenant) == [usual]
+    assert ledger.mark_indexed([usual, future], behind=True) == []
+    assert ledger.unindexed(before=at(9), limit=9) == []
+    assert ledger.behind("acme", before=at(9), limit=9) == [usual, future]
+    assert ledger.behind("acme", before=at(9), limit=1) == [usual]
+
+
 def test_equal_texts_may_live_in_other_scopes_or_unextracted(ledger: Ledger) -> None:
     ledger.append(add(a_memory("a", text="likes tea", extracted=True)))
     ledger.append(add(a_memory("b", text="likes tea")))

@@ -174,3 +174,17 @@ def test_request_and_scope_of_a_finished_job_go_with_its_last_message(ledger: Le
     assert ledger.job("acme", done.id) == done
     ledger.erase_messages("acme", [MESSAGES[1].ref], at=at(5))
     assert ledger.job("acme", done.id) == done.nobodys()
+
+
+def test_messages_of_an_open_add_that_are_dated_back_hold_up_no_others(ledger: Ledger) -> None:
+    waiting = a_job("a", second=20)
+    ledger.put_job(waiting, [a_message("a", position) for position in range(60)])
+    ledger.append(add(a_memory("c")), messages=[a_message("c", second=1)])
+    assert ledger.expire_messages(before=at(9), limit=9) == 1
+    assert ledger.job_messages("acme", job_id("c")) == []
+    # They go when they have been here for as long as others.
+    ledger.append(
+        add(a_memory("a")),
+        completing=replace(waiting, state=JobState.SUCCEEDED, completed_at=at(21), updated_at=at(21)),
+    )
+    assert ledger.expire_messages(before=at(30), limit=99) == 60

@@ -73,7 +73,7 @@ def test_a_poisoned_row_is_found_and_set_aside_and_all_others_are_indexed(
     assert "poison" not in aside.reason
     assert "poison" not in caplog.text
     assert world.index.count() == 39 + (stage == "embedder"), "its words can be found, unless the index refuses the row"
-    assert world.ledger.unindexed(before="9999", limit=9) == []
+    assert world.ledger.unindexed(before="9999-12-31", limit=9) == []
 
 
 def test_the_work_to_find_one_row_does_not_grow_with_the_portion(world: World) -> None:
@@ -107,7 +107,7 @@ def test_nothing_is_blamed_on_memories_in_an_outage_or_when_everything_is_refuse
     with pytest.raises(DependencyError):
         world.services.sweep.index_pending()
     assert world.ledger.set_aside(limit=9) == []
-    assert len(world.ledger.unindexed(before="9999", limit=9)) == 2
+    assert len(world.ledger.unindexed(before="9999-12-31", limit=9)) == 2
     world.embedder.failure = None
     assert sweep(world) == (2, 0)
 

@@ -204,7 +204,7 @@ def test_a_row_that_the_embedder_refuses_is_set_aside_and_all_others_are_indexed
     (told,) = [record for record in caplog.records if record.message == "a memory cannot be indexed"]
     assert "no vector for 1 texts" in told.__dict__["reason"]
     assert "poison" not in str(told.__dict__)
-    assert [memory.text for memory in world.ledger.unindexed(before="9999", limit=9)] == ["poison"]
+    assert [memory.text for memory in world.ledger.unindexed(before="9999-12-31", limit=9)] == ["poison"]
     world.services.sweep.index_pending()
     assert [one.reason for one in world.ledger.set_aside("default", limit=9)] == [told.__dict__["reason"]]
 

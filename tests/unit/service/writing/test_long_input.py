@@ -96,7 +96,7 @@ def test_a_later_call_supersedes_a_fact_of_an_earlier_one(world: World, reader: 
     assert {hit.memory.id for hit in world.find("live")} == {one.id for one in stored(world) if one.live}
     world.clock.advance(600)
     world.services.sweep.sweep()
-    assert world.ledger.unindexed(before="9999", limit=9) == []
+    assert world.ledger.unindexed(before="9999-12-31", limit=9) == []
 
 
 def test_a_later_call_supersedes_a_memory_that_an_earlier_process_was_not_shown(world: World, reader: Reader) -> None:

@@ -109,7 +109,7 @@ def test_a_deletion_leaves_no_word_of_it_in_the_index(world: World, set_aside: b
     world.clock.advance(60)
     world.services.sweep.sweep()
     assert world.index.held("default", [(added.id, 1), (added.id, 2)]) == set()
-    assert world.ledger.unindexed(before="9999", limit=9) == []
+    assert world.ledger.unindexed(before="9999-12-31", limit=9) == []
 
 
 def test_what_is_deleted_while_its_row_is_written_is_taken_out_again(world: World) -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from forgetless.domain.errors import EmbedderError
 from forgetless.domain.memory import Memory
+from forgetless.domain.retention import DAY_S
 from forgetless.domain.scope import Scope
 from forgetless.domain.supersession import SupersessionRules, least_nearness, may_be_users
+from forgetless.domain.times import date_of, later
 from forgetless.ports.embedder import EmbeddingTask
 from forgetless.ports.llm import ChatMessage
 from forgetless.runtime.settings import Settings, load_settings
-from forgetless.service.requests import AddRequest, IncomingMessage
+from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 from forgetless.service.services import Ports, Services
 from forgetless.service.writing.supersession import REFERENCE_TEXTS
 from tests.unit.service.world import ALICE, World, facts, newest
@@ -234,6 +236,44 @@ def test_settings_become_rules() -> None:
     assert least_nearness("all-MiniLM-L6-v2") == 0.35
     given = {"FORGETLESS_SUPERSEDE_NEARNESS": "0.5", "FORGETLESS_SUPERSEDE_ANY_ROLE": "1"}
     assert load_settings(given).supersession == SupersessionRules(nearness=0.5, any_role=True)
+
+
+# What the LLM has seen
+
+
+def test_a_memory_whose_text_was_changed_while_the_llm_worked_is_not_superseded(new_world: NewWorld) -> None:
+    def reply(_messages: Sequence[ChatMessage]) -> str:
+        for id_ in ids:
+            world.services.changes.update(UpdateRequest("default", id_, text="Alice must not have penicillin"))
+        return facts(MOVED)
+
+    world = new_world(reply)
+    ids = verbatim(world, "Alice lives in Hue")
+    add(world, ("user", "Hanoi is where Alice lives"))
+    assert superseded(world) == []
+    assert sorted(world.texts()) == ["Alice lives in Hanoi", "Alice must not have penicillin"]
+
+
+def test_new_metadata_makes_what_a_memory_says_no_other(new_world: NewWorld) -> None:
+    def reply(_messages: Sequence[ChatMessage]) -> str:
+        for id_ in ids:
+            world.services.changes.update(UpdateRequest("default", id_, metadata={"seen": True}))
+        return facts(MOVED)
+
+    world = new_world(reply)
+    ids = verbatim(world, "Alice lives in Hue")
+    add(world, ("user", "Hanoi is where Alice lives"))
+    assert superseded(world) == ["Alice lives in Hue"]
+
+
+def test_what_has_expired_is_not_shown_and_keeps_nothing_from_being_said_again(new_world: NewWorld) -> None:
+    prompts: list[str] = []
+    world = new_world(replying({"text": "Alice is in Rome", "sources": [1]}, prompts))
+    yesterday = date_of(later(world.clock.now(), -DAY_S))
+    add(world, ("user", "I am in Rome"), expiration_date=yesterday)
+    add(world, ("user", "I am in Rome once more"))
+    assert world.texts() == ["Alice is in Rome"]
+    assert not any("Alice is in Rome" in prompt for prompt in prompts)
 
 
 # Where it came from

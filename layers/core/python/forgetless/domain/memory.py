@@ -16,7 +16,7 @@ from forgetless.domain.memory_fields import STORED
 from forgetless.domain.metadata import metadata_bytes
 from forgetless.domain.scope import Scope
 from forgetless.domain.spoken import known_role
-from forgetless.domain.times import just_after
+from forgetless.domain.times import date_of, just_after
 
 __all__ = [
     "MEMORY_ID",
@@ -162,12 +162,23 @@ class Memory:
         """Whether searches, lists and totals show it."""
         return not self.deleted and self.superseded_by is None
 
+    @property
+    def accepted_at(self) -> str:
+        """When its add was accepted, whatever time its client has stated."""
+        return self.recorded_at or self.created_at
+
+    def expired(self, now: str) -> bool:
+        """Whether its last day has ended at `now`, so that only who asks for expired memories is shown it."""
+        return self.expiration_date is not None and self.expiration_date < date_of(now)
+
     def next_version(self, at: str, *, event_id: str, **changes: Any) -> Memory:
         """The next version, with `changes`, made by the event `event_id`.
 
         Its `updated_at` is `at`, or just after the last update if the clock has gone back since then.
         """
-        updated_at = max(at, just_after(self.updated_at))
+        # Earlier versions of Forgetless took the time that a client stated, which may lie in the future.
+        last = min(self.updated_at, self.accepted_at) if self.version == 1 else self.updated_at
+        updated_at = max(at, just_after(last))
         history_bytes = self.history_bytes + self.stored_bytes
         return replace(
             self,

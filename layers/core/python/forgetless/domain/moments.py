@@ -77,7 +77,7 @@ def true_at(memory: Memory, moment: Moment, ended_at: str | None) -> bool:
 
 def first_known(memory: Memory) -> str:
     """Since when any version of this memory is known; every later one is known from a later time."""
-    return memory.recorded_at or memory.created_at
+    return memory.accepted_at
 
 
 def known_from(memory: Memory) -> str:

@@ -6,7 +6,17 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["date_of", "is_timestamp", "just_after", "later", "read_time", "seconds_between", "timestamp", "wait_s"]
+__all__ = [
+    "date_of",
+    "far_after",
+    "is_timestamp",
+    "just_after",
+    "later",
+    "read_time",
+    "seconds_between",
+    "timestamp",
+    "wait_s",
+]
 
 
 _LOST_PLUS = re.compile(r" (\d\d:?\d\d)$", re.ASCII)
@@ -30,6 +40,11 @@ def later(time: str, seconds: float) -> str:
         return timestamp(datetime.fromisoformat(time) + timedelta(seconds=seconds))
     except OverflowError:
         return timestamp((datetime.max if seconds > 0 else datetime.min).replace(tzinfo=UTC))
+
+
+def far_after(time: str) -> str:
+    """A day after `time`, a time of our clocks. What lies beyond is none of theirs: a client stated it."""
+    return later(time, 86_400.0)
 
 
 def just_after(time: str) -> str:

@@ -185,6 +185,7 @@ class Maintenance(Protocol):
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         """Memories in any state that have been pending since before the given time, the oldest first.
 
+        Those follow that are pending since a time beyond `far_after(before)`: an earlier version took it from a client.
         Set-aside memories are not pending. Without a tenant, the work grows with the number of tenants.
         """
 
@@ -209,7 +210,10 @@ class Maintenance(Protocol):
         """Note that the other generation holds these versions; returns those that are no longer current."""
 
     def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
-        """Memories of the tenant in any state that have been behind since before the given time, the oldest first."""
+        """Memories of the tenant in any state that have been behind since before the given time, the oldest first.
+
+        Times beyond `far_after(before)` as in `unindexed`.
+        """
 
     def behind_tenants(self, *, limit: int) -> list[str]:
         """Up to `limit` tenants that have memories that are behind, as `pending_tenants`."""

@@ -267,7 +267,7 @@ def _check_duplicates(
 ) -> None:
     """Raise DuplicateTextError for new ADDs whose text another live extracted memory of their scope has.
 
-    Memories that an erasure covers do not count.
+    Memories that an erasure covers or that have expired do not count: nobody is shown them.
 
     It checks the state after the whole call, so one call may supersede a memory and add its text again. Of two ADDs
     with the same text in a call, the first one is accepted.
@@ -278,15 +278,16 @@ def _check_duplicates(
     for memory in candidates:
         later.discard(memory.id)
         others = set(holders.get(item_keys.text(memory.scope, memory.hash), ())) - {memory.id} - later
-        if memory.live and any(not _is_hidden(unit, memory.scope.tenant, other, judge) for other in others):
+        if memory.live and any(not _is_hidden(unit, memory, other, judge) for other in others):
             refused.append(memory.id)
     if refused:
         raise DuplicateTextError(tuple(refused))
 
 
-def _is_hidden(unit: Unit, tenant: str, id_: str, judge: Judge) -> bool:
-    head = unit.get(item_keys.head(tenant, id_)) if judge.hiding else None
-    return head is not None and judge.hides(memory_of(unit, head))
+def _is_hidden(unit: Unit, new: Memory, other: str, judge: Judge) -> bool:
+    head = unit.get(item_keys.head(new.scope.tenant, other))
+    held = None if head is None else memory_of(unit, head)
+    return held is not None and (judge.hides(held) or held.expired(new.accepted_at))
 
 
 def _load_lists(unit: Unit, changes: Iterable[_Change]) -> None:

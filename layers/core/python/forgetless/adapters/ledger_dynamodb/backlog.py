@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from itertools import chain, islice
 
-from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
+from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.jobs import JobStore
-from forgetless.adapters.ledger_dynamodb.pending import PENDING, PendingStore
+from forgetless.adapters.ledger_dynamodb.pending import PENDING, PendingStore, everything
 from forgetless.adapters.ledger_dynamodb.table import key_of
 from forgetless.ports.ledger import Backlog
 
@@ -36,7 +36,7 @@ class BacklogStore(JobStore, PendingStore):
     def _pending_since(self) -> str | None:
         """When the memory that waits longest began to wait, of the first tenants."""
         firsts = (
-            next(self._queued(PENDING, part, list_entries.HIGHEST, 1), None)
+            next(self._queued(PENDING, part, everything(), 1), None)
             for part in islice(self._tenant_parts(PENDING), _TENANTS)
         )
         return min((str(entry["gsi1sk"]).split("#")[1] for entry in firsts if entry is not None), default=None)

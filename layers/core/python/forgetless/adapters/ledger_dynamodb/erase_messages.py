@@ -32,12 +32,20 @@ def erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
 
 
 def expire(unit: Unit, wanted: Sequence[Key]) -> int:
-    """Remove messages that are over; returns their number. What an add still has to read stays."""
+    """Remove messages that are over; returns their number.
+
+    What an add still has to read stays, however old its client says it is, and is over when its add is.
+    """
     unit.load(wanted)
     items = {key: item for key in wanted if (item := unit.get(key)) is not None}
     jobs_of = {key: _job_of(item) for key, item in items.items()}
     unit.load(dict.fromkeys(item_keys.job(*job) for job in jobs_of.values()))
-    over = [key for key, job in jobs_of.items() if not jobs.is_open(unit, *job)]
+    over = []
+    for key, job in jobs_of.items():
+        if (since := jobs.open_since(unit, *job)) is None:
+            over.append(key)
+        else:
+            message_items.wait(unit, key, since)
     removed = message_items.remove(unit, over)
     for tenant, job_id in dict.fromkeys(jobs_of[key] for key in over):
         _forget_orphan(unit, tenant, job_id)

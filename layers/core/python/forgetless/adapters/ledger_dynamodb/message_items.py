@@ -12,7 +12,7 @@ from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.scope import SCOPE_IDS, Scope
 
-__all__ = ["insert", "load", "needed", "ref_of", "remove", "scope_of"]
+__all__ = ["insert", "load", "needed", "ref_of", "remove", "scope_of", "wait"]
 
 
 def insert(unit: Unit, messages: Sequence[Message]) -> None:
@@ -27,7 +27,7 @@ def insert(unit: Unit, messages: Sequence[Message]) -> None:
             item = {
                 "created": message.created_at,
                 "gsi1pk": item_keys.queue_of(item_keys.EXPIRY_QUEUES, message.ref.job_id),
-                "gsi1sk": f"{message.created_at}#{message.ref.position:08d}",
+                "gsi1sk": _queued(message.created_at, message.ref),
                 **_ref_item(message.ref),
                 **_scope_item(message.scope),
             }
@@ -40,6 +40,17 @@ def needed(unit: Unit, messages: Sequence[Message]) -> list[Key]:
     scopes = dict.fromkeys(message.scope for message in messages)
     wanted = [item_keys.message(message.scope.tenant, message.ref) for message in messages]
     return [*wanted, *(key for scope in scopes for key in scope_entries.entries(unit.digest_key(), scope))]
+
+
+def wait(unit: Unit, key: Key, since: str) -> None:
+    """Have the message's turn to expire come as if it had been created at `since`, if that is later."""
+    item = unit.get(key)
+    if item is not None and item["created"] < since and item["gsi1sk"] != (place := _queued(since, ref_of(item))):
+        unit.put(key, {**item, "gsi1sk": place})
+
+
+def _queued(at: str, ref: MessageRef) -> str:
+    return f"{at}#{ref.position:08d}"
 
 
 def remove(unit: Unit, wanted: Sequence[Key]) -> int:

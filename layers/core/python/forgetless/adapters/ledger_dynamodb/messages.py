@@ -19,7 +19,7 @@ from forgetless.adapters.ledger_dynamodb import (
 )
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
-from forgetless.adapters.ledger_dynamodb.table import Between
+from forgetless.adapters.ledger_dynamodb.table import Between, key_of
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import from_cursor, to_cursor
 from forgetless.domain.memory import Message, MessageRef
@@ -32,6 +32,8 @@ _Place = tuple[int, str, str]
 
 #: How many messages are erased in one unit of work.
 _PORTION = 50
+#: The most messages that one call looks at in order to remove expired ones.
+_MOST_LOOKED_AT = 10_000
 
 
 class MessageStore(Store):
@@ -98,10 +100,13 @@ class MessageStore(Store):
 
     def expire_messages(self, *, before: str, limit: int) -> int:
         limits = Between(list_entries.LOWEST, before)
-        queues = [self._dated(queue, limits, limit) for queue in item_keys.EXPIRY_QUEUES]
-        oldest = [key for _, key in islice(heapq.merge(*queues), limit)]
-        portions = (oldest[start : start + _PORTION] for start in range(0, len(oldest), _PORTION))
-        return sum(self._units.run(partial(erase_messages.expire, wanted=portion)) for portion in portions)
+        queues = [self._table.queue_entries(queue, limits, page=limit) for queue in item_keys.EXPIRY_QUEUES]
+        oldest = map(key_of, heapq.merge(*queues, key=lambda entry: str(entry["gsi1sk"])))
+        looked_at, removed = islice(oldest, _MOST_LOOKED_AT), 0
+        # What stays, because an add still has to read it, moves on in its queue, so it holds up nothing.
+        while portion := list(islice(looked_at, min(limit - removed, _PORTION))):
+            removed += self._units.run(partial(erase_messages.expire, wanted=portion))
+        return removed
 
     def _loaded(self, items: list[Item]) -> list[Message]:
         return [message_items.load(item, body) for item, body in self._table.bodies(items)]
@@ -137,14 +142,6 @@ class MessageStore(Store):
         for entry in list_entries.merged(self._table, pks, None, _PORTION):
             if list_entries.has_all(entry, ids) and entry["context"]:
                 yield item_keys.head(tenant, from_blob(entry["memory"]))
-
-    def _dated(self, queue: str, limits: Between, limit: int) -> Iterator[tuple[str, Key]]:
-        """The creation time and key of the messages in the queue, the oldest first."""
-        names = list(islice(self._table.queue(queue, limits, page=limit), limit))
-        items = self._table.read(names)
-        for key in names:
-            if key in items:
-                yield items[key]["created"], key
 
 
 def _drop_expired(unit: Unit, key: Key, at: str) -> None:

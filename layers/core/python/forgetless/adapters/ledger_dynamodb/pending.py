@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory
 from forgetless.adapters.ledger_dynamodb import append, item_keys, list_entries
@@ -14,9 +15,10 @@ from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.memory import Memory
+from forgetless.domain.times import far_after
 from forgetless.ports.ledger import Refusal, SetAside
 
-__all__ = ["PENDING", "PendingStore"]
+__all__ = ["PENDING", "PendingStore", "everything"]
 
 #: How many heads are changed in one transaction.
 _PORTION = 100
@@ -61,8 +63,15 @@ class PendingStore(Store):
         return [memory for refused in found for memory in refused]
 
     def _oldest(self, what: Waiting, tenants: Iterator[str], before: str, limit: int) -> list[Memory]:
-        entries = (self._queued(what, part, before, limit) for part in tenants)
-        oldest = heapq.merge(*entries, key=lambda entry: str(entry["gsi1sk"]).partition("#")[2])
+        parts = list(tenants)
+        times = (Between(list_entries.LOWEST, before), Between(far_after(before), list_entries.HIGHEST))
+        oldest = chain.from_iterable(
+            heapq.merge(
+                *(self._queued(what, part, since, limit) for part in parts),
+                key=lambda entry: str(entry["gsi1sk"]).partition("#")[2],
+            )
+            for since in times
+        )
         found: list[Memory] = []
         for portion in portions(oldest, max(limit, 1)):
             found += self._still_in(what, portion)
@@ -80,7 +89,7 @@ class PendingStore(Store):
         found: list[str] = []
         for part in self._tenant_parts(what):
             # A digest stands for some names, so the name is read from a memory.
-            heads = map(key_of, self._queued(what, part, list_entries.HIGHEST, 1))
+            heads = map(key_of, self._queued(what, part, everything(), 1))
             read = (self._table.one(key) for key in heads)
             item = next((item for item in read if item is not None and what.has(item)), None)
             if item is not None:
@@ -113,13 +122,13 @@ class PendingStore(Store):
         return sum(self._units.run(partial(_retry, heads=portion, at=at)) for portion in portions(keys, _PORTION))
 
     def _aside(self, tenant: str | None) -> Iterator[Key]:
-        limits = _everything() if tenant is None else _of_tenant(item_keys.part(tenant), list_entries.HIGHEST)
+        limits = everything() if tenant is None else _of_tenant(item_keys.part(tenant), everything())
         for queue in item_keys.ASIDE_QUEUES:
             yield from self._table.queue(queue, limits, page=_PAGE)
 
-    def _queued(self, what: Waiting, part: str, before: str, page: int) -> Iterator[Item]:
-        """The entries of a tenant in all queues, the oldest first."""
-        limits = _of_tenant(part, before)
+    def _queued(self, what: Waiting, part: str, since: Between, page: int) -> Iterator[Item]:
+        """The entries of a tenant in all queues, of a span of time, the oldest first."""
+        limits = _of_tenant(part, since)
         streams = [self._table.queue_entries(queue, limits, page=page) for queue in what.queues]
         return heapq.merge(*streams, key=lambda entry: str(entry["gsi1sk"]))
 
@@ -177,12 +186,13 @@ def _caught_up(unit: Unit, memories: Sequence[Memory]) -> list[Memory]:
     return refused
 
 
-def _of_tenant(part: str, before: str) -> Between:
+def _of_tenant(part: str, since: Between) -> Between:
     # A sort key continues after the time, so it is above a range that ends with the time itself.
-    return Between(f"{part}#", f"{part}#{before}")
+    return Between(f"{part}#{since.low}", f"{part}#{since.high}")
 
 
-def _everything() -> Between:
+def everything() -> Between:
+    """All times."""
     return Between(list_entries.LOWEST, list_entries.HIGHEST)
 
 

@@ -96,7 +96,7 @@ def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
 def check_duplicates(db: sqlite3.Connection, events: Sequence[Event], judge: Judge) -> None:
     """Raise DuplicateTextError for new ADDs whose text another live extracted memory of their scope has.
 
-    Memories that an erasure covers do not count.
+    Memories that an erasure covers or that have expired do not count: nobody is shown them.
 
     It checks the state after the whole call, so one call may supersede a memory and add its text again. Of two ADDs
     with the same text in a call, the first one is accepted. The write lock makes the check and the write atomic.
@@ -113,7 +113,8 @@ def check_duplicates(db: sqlite3.Connection, events: Sequence[Event], judge: Jud
             (memory.scope.key(), memory.hash),
         ).fetchall()
         others = {from_blob(holder) for (holder,) in holders} - {memory.id} - later
-        if any(not judge.hides(read(db, memory.scope.tenant, other)) for other in others):
+        held = (read(db, memory.scope.tenant, other) for other in others)
+        if any(not (judge.hides(other) or other.expired(memory.accepted_at)) for other in held):
             refused.append(memory.id)
     if refused:
         raise DuplicateTextError(tuple(refused))

@@ -26,6 +26,11 @@ SELECT text_id, tenant, job_id, position FROM messages WHERE created_at < ? AND 
 ) ORDER BY created_at LIMIT ?
 """
 
+_STILL_EXPIRED = """
+SELECT 1 FROM messages WHERE text_id = ?1 AND tenant = ?2 AND job_id = ?3 AND position = ?4 AND NOT EXISTS (
+    SELECT 1 FROM jobs WHERE jobs.tenant = ?2 AND jobs.id = ?3 AND state IN ('PENDING', 'RUNNING')
+)
+"""
 EXPIRED_REQUESTS = "SELECT tenant, name FROM requests WHERE expires_at < ? LIMIT ?"
 
 _MESSAGES_OF_JOB = "SELECT text_id, tenant, job_id, position FROM messages WHERE tenant = ? AND job_id = ?"
@@ -37,7 +42,9 @@ class ExpiryStore(Store):
     """See `forgetless.ports.ledger.Maintenance`."""
 
     def expire_messages(self, *, before: str, limit: int) -> int:
-        return self._expire(lambda db: _expire_messages(db, before, limit))
+        # Messages of open adds may be many, and are passed over without keeping others from writing.
+        rows: list[_Row] = self._connections.read(lambda db: db.execute(EXPIRED_MESSAGES, (before, limit)).fetchall())
+        return self._expire(lambda db: _expire_messages(db, rows)) if rows else 0
 
     def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
         expired = 0
@@ -64,8 +71,9 @@ def _remove(db: sqlite3.Connection, rows: list[_Row]) -> int:
     return len(rows)
 
 
-def _expire_messages(db: sqlite3.Connection, before: str, limit: int) -> int:
-    expired: list[_Row] = db.execute(EXPIRED_MESSAGES, (before, limit)).fetchall()
+def _expire_messages(db: sqlite3.Connection, rows: list[_Row]) -> int:
+    """Remove those that still stand there, and whose add has not been started again meanwhile."""
+    expired = [row for row in rows if db.execute(_STILL_EXPIRED, row).fetchone() is not None]
     removed = _remove(db, expired)
     for tenant, job_id in {(tenant, job_id) for _, tenant, job_id, _ in expired}:
         messages.forget_orphaned_job(db, tenant, job_id)

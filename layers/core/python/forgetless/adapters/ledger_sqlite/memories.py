@@ -17,6 +17,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, VersionKey
 from forgetless.domain.portions import first_portion, until_heavy
+from forgetless.domain.times import far_after
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
@@ -61,6 +62,8 @@ BEHIND = (
     " WHERE behind_since IS NOT NULL AND pending_since IS NULL AND aside_since IS NULL"
     " AND tenant = ? AND behind_since < ? ORDER BY behind_since, created_at, position, id LIMIT ?"
 )
+#: The statements for times beyond `far_after`.
+_BEYOND = {query: query.replace(" < ?", " > ?") for query in (PENDING, PENDING_OF_TENANT, BEHIND)}
 #: How many memories one transaction marks as pending.
 _MARKED_AT_ONCE = 2000
 
@@ -215,7 +218,7 @@ class MemoryStore(Store):
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         query, params = (PENDING, ()) if tenant is None else (PENDING_OF_TENANT, (to_blob(tenant),))
-        rows = self._connections.read(lambda db: db.execute(query, (*params, before, limit)).fetchall())
+        rows = self._waiting(query, params, before, limit)
         return [load_memory(from_blob(owner), body) for owner, body in rows]
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
@@ -271,9 +274,19 @@ class MemoryStore(Store):
         return self._connections.write(mark, durable=False)
 
     def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
-        params = (to_blob(tenant), before, limit)
-        rows = self._connections.read(lambda db: db.execute(BEHIND, params).fetchall())
+        rows = self._waiting(BEHIND, (to_blob(tenant),), before, limit)
         return [load_memory(tenant, body) for (body,) in rows]
+
+    def _waiting(self, query: str, params: Sequence[bytes], before: str, limit: int) -> list[tuple[bytes, ...]]:
+        """The rows since before a time, and then those since a time that no clock of ours tells yet."""
+        beyond = far_after(before)
+
+        def look(db: sqlite3.Connection) -> list[tuple[bytes, ...]]:
+            rows = db.execute(query, (*params, before, limit)).fetchall()
+            left = limit - len(rows)
+            return rows + (db.execute(_BEYOND[query], (*params, beyond, left)).fetchall() if left else [])
+
+        return self._connections.read(look)
 
     def _with_times(self, look: Callable[[sqlite3.Connection], list[_Total]]) -> list[_Total]:
         """What `look` finds, after the stale times among it were corrected."""

@@ -49,7 +49,7 @@ def memory_item(memory: Memory, fields: Collection[str] | None = None) -> dict[s
         "categories": list(memory.categories) or None,
         "created_at": memory.created_at,
         "updated_at": memory.updated_at,
-        "recorded_at": memory.recorded_at or memory.created_at,
+        "recorded_at": memory.accepted_at,
         **{name: getattr(memory, name) for name in _TERMS},
         "structured_attributes": _attributes(memory.created_at),
         **{name: getattr(memory, name) for name in _LABELS},

@@ -7,6 +7,7 @@ from itertools import islice
 
 from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import Matcher
+from forgetless.domain.filters.expiration import unexpired
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment, true_at
 from forgetless.domain.portions import until_heavy
@@ -19,7 +20,7 @@ from forgetless.service.reading.lists import Row, after_row, page_ask, row_cost,
 from forgetless.service.reading.moment_reader import MomentReader, most_read
 from forgetless.service.reading.past_search import PastSearch
 from forgetless.service.reading.retrieval import Retrieval
-from forgetless.service.reading.search import begin_search, unexpired
+from forgetless.service.reading.search import begin_search
 from forgetless.service.reading.unfilled_past import UnfilledPast
 from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer

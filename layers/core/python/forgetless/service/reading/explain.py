@@ -13,6 +13,7 @@ from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And
 from forgetless.domain.filters.describe import failed_conditions
 from forgetless.domain.filters.evaluate import Matcher
+from forgetless.domain.filters.expiration import unexpired
 from forgetless.domain.memory import Memory
 from forgetless.domain.recipe import Recipe, Words
 from forgetless.domain.scoring import Scorer
@@ -23,7 +24,7 @@ from forgetless.ports.request_ledger import MemoryStore
 from forgetless.service.candidates import Candidate, Candidates
 from forgetless.service.known_names import KnownNames
 from forgetless.service.reading.retrieval import asked_text, first_limit, query_vector, score_details, scorer_for
-from forgetless.service.reading.search import is_shown, unexpired
+from forgetless.service.reading.search import is_shown
 from forgetless.service.requests import ScoreDetails, SearchRequest
 
 __all__ = ["ExplainService", "Explanation", "Step"]

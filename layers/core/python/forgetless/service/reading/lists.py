@@ -10,6 +10,7 @@ from itertools import repeat
 from forgetless.domain.cursors import after_memory, to_cursor
 from forgetless.domain.filters.ast import And
 from forgetless.domain.filters.evaluate import Matcher
+from forgetless.domain.filters.expiration import unexpired
 from forgetless.domain.filters.scope_ids import narrowest_id, only_ids, pinned_ids
 from forgetless.domain.identifiers import all_spellings, spellings
 from forgetless.domain.jobs import Job, JobState
@@ -24,7 +25,6 @@ from forgetless.service.pages import LEAST_READ, MOST_READ, PageAsk, Pager, Sour
 from forgetless.service.read_portions import memories_in_portions
 from forgetless.service.reading.history_items import history_items
 from forgetless.service.reading.job_lists import AnyJob, JobChoice, after_any_job, any_jobs, count_any_jobs
-from forgetless.service.reading.search import unexpired
 from forgetless.service.requests import Count, HistoryItem, PageOf, PageRequest
 
 __all__ = ["ReadService", "Row", "after_row", "page_ask", "row_cost", "rows_of"]

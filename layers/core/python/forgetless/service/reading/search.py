@@ -7,11 +7,11 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from forgetless.domain.errors import CostlyFilterError, InvalidRequestError
-from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.ast import And
 from forgetless.domain.filters.evaluate import Matcher
+from forgetless.domain.filters.expiration import unexpired
 from forgetless.domain.memory import Memory
 from forgetless.domain.recipe import Recipe
-from forgetless.domain.times import date_of
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import RequestIndex
@@ -22,15 +22,7 @@ from forgetless.service.known_names import KnownNames
 from forgetless.service.reading.retrieval import Miss, PresentPlace, Retrieval
 from forgetless.service.requests import ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "begin_search", "is_shown", "refuse_costly", "unexpired", "with_own_ranks"]
-
-
-def unexpired(now: str) -> Filter:
-    """The filter for memories that have no expiration date or whose last day has not ended at `now`."""
-    expiration = Field("expiration_date")
-    return Or(
-        (Not(Compare(expiration, Operator.EXISTS)), Compare(expiration, Operator.GTE, date_of(now))),
-    )
+__all__ = ["SearchService", "begin_search", "is_shown", "refuse_costly", "with_own_ranks"]
 
 
 class SearchService:

@@ -356,7 +356,7 @@ def _as_memory(job: Job, message: Message, context: Sequence[Message]) -> Memory
         scope=job.scope,
         text=message.content,
         created_at=message.created_at,
-        updated_at=message.created_at,
+        updated_at=min(message.created_at, job.created_at),
         job_id=job.id,
         position=message.ref.position,
         role=message.role,

@@ -364,5 +364,5 @@ def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:
     if request.clear_expiration or request.expiration_date is not None:
         changes["expiration_date"] = request.expiration_date
     if request.timestamp is not None:
-        changes |= {"created_at": request.timestamp, "recorded_at": memory.recorded_at or memory.created_at}
+        changes |= {"created_at": request.timestamp, "recorded_at": memory.accepted_at}
     return changes

@@ -211,9 +211,11 @@ class ExtractionCalls:
 
     def _extracted(self, course: _Course, ask: Ask) -> Extracted:
         facts = ask.whole(course.done.facts)
-        # Memories that an earlier process was shown.
+        # Memories that an earlier process was shown. What has been changed since then may say something else now.
         named = dict.fromkeys(id_ for fact in facts for id_ in fact.supersedes if id_ not in course.existing)
-        existing = {**course.existing, **(self._ledger.read(course.job.tenant, list(named)) if named else {})}
+        read = self._ledger.read(course.job.tenant, list(named)) if named else {}
+        unchanged = {id_: memory for id_, memory in read.items() if memory.updated_at <= course.job.created_at}
+        existing = {**course.existing, **unchanged}
         shown = Shown(
             tuple(dict.fromkeys(chain.from_iterable(call.shown.memories for call in course.done.calls))),
             tuple(dict.fromkeys(chain.from_iterable(call.shown.messages for call in course.done.calls))),

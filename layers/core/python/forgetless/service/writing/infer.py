@@ -298,7 +298,8 @@ class InferenceRun:
         # A fact that the embedder refuses is found by its words, and sweep tries it again.
         rows = self._indexer.rows(memories, talk)
         new = list(zip(memories, facts, strict=True))
-        stored, changes, done = self._append(job, new, found.shown, tokens_used(job, used))
+        seen = {memory.id: memory.hash for memory in [*found.existing, *memories]}
+        stored, changes, done = self._append(job, new, seen, found.shown, tokens_used(job, used))
         self._indexer.forget_erased(stored, talk, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))
@@ -311,7 +312,12 @@ class InferenceRun:
         return AddOutcome(done, results, indexed=indexed, extraction="llm")
 
     def _append(
-        self, job: Job, kept: list[tuple[Memory, Fact]], shown: Shown, used: Sequence[Use]
+        self,
+        job: Job,
+        kept: list[tuple[Memory, Fact]],
+        seen: Mapping[str, str],
+        shown: Shown,
+        used: Sequence[Use],
     ) -> tuple[list[Memory], list[Change], Job]:
         """Append the memories, and try again after each conflict.
 
@@ -319,7 +325,7 @@ class InferenceRun:
         """
         retry = ConflictRetry(self._clock)
         while True:
-            changes = self._superseded(job, kept)
+            changes = self._superseded(job, kept, seen)
             stored = [memory for memory, _ in kept]
             done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in stored])
             events = [Event(EventKind.ADD, memory) for memory in stored]
@@ -336,7 +342,8 @@ class InferenceRun:
             else:
                 return stored, changes, done
 
-    def _superseded(self, job: Job, kept: Sequence[tuple[Memory, Fact]]) -> list[Change]:
+    def _superseded(self, job: Job, kept: Sequence[tuple[Memory, Fact]], seen: Mapping[str, str]) -> list[Change]:
+        """The memories that the facts supersede, unless their text is another than the LLM has `seen`, by its hash."""
         successor = {old: memory.id for memory, fact in kept for old in fact.supersedes}
         own = {memory.id: memory for memory, _ in kept if memory.id in successor}
         others = [id_ for id_ in successor if id_ not in own]
@@ -348,7 +355,7 @@ class InferenceRun:
                 memory.next_version(at, event_id=job_event_id(job.id, memory.id), superseded_by=successor[memory.id]),
             )
             for memory in current.values()
-            if may_supersede(job.scope, memory) and not is_newer(memory, job)
+            if may_supersede(job.scope, memory) and not is_newer(memory, job) and seen.get(memory.id) == memory.hash
         ]
 
 

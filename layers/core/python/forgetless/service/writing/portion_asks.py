@@ -127,7 +127,7 @@ class FactsAsk:
 
     def __call__(self, portion: Portion, done: FinishedCalls, context: LlmContext, *, deadline: float) -> Given:
         before = list(_fitting(reversed(self._before(portion.start)), context.rest // 2, _shown_text))[::-1]
-        nearest = self._related.nearest(self._job.scope, portion.messages)
+        nearest = self._related.nearest(self._job.scope, portion.messages, self._clock.now())
         stored = list(_fitting(nearest, context.rest // 4, lambda memory: memory.text))
         earlier = self._earlier(done, context.rest // 4)
         request = replace(self._template, messages=portion.messages, existing=[*stored, *earlier], recent=before)
@@ -234,7 +234,7 @@ def as_memory(job: Job, fact: Fact, place: int, messages: Sequence[Message]) -> 
         scope=job.scope,
         text=fact.text,
         created_at=said_at,
-        updated_at=said_at,
+        updated_at=min(said_at, job.created_at),
         job_id=job.id,
         position=place,
         role=least_trusted_role(fact.sources, messages),

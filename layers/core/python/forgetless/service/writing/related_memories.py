@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from datetime import date
 
 from forgetless.domain.errors import EmbedderTextError
+from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.expiration import unexpired
 from forgetless.domain.filters.scope_ids import same_speaker
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.names import NO_NAMES
@@ -42,8 +44,10 @@ class RelatedMemories:
         self._names = names
         self._told = ToldMemories(recipe=recipe, names=names)
 
-    def nearest(self, scope: Scope, messages: Sequence[Message]) -> list[Memory]:
+    def nearest(self, scope: Scope, messages: Sequence[Message], now: str) -> list[Memory]:
         """Up to RECALLED live memories of the same user, agent and app that fit the last messages, the best first.
+
+        What has expired at `now` is left out: a fact must not be dropped because of a memory that nobody is shown.
 
         A memory counts by the message that it is nearest to, and by the words of all. Raises EmbedderError and
         IndexUnavailableError: without these memories, the LLM would not notice that a new message contradicts an old
@@ -52,8 +56,8 @@ class RelatedMemories:
         spoken = [message for message in messages if message.role != "system" and message.content.strip()][-RECALLED:]
         if not spoken:
             return []
-        where = same_speaker(scope)
-        ranked = self._ranked(scope, spoken)
+        where = And((same_speaker(scope), unexpired(now)))
+        ranked = self._ranked(scope, spoken, where)
         found = self._ledger.read(scope.tenant, [memory_id for memory_id, _ in ranked])
         current = [
             found[memory_id]
@@ -62,9 +66,9 @@ class RelatedMemories:
         ]
         return [memory for memory in current if memory.live and evaluate(where, memory)][:RECALLED]
 
-    def _ranked(self, scope: Scope, spoken: Sequence[Message]) -> list[tuple[str, int]]:
+    def _ranked(self, scope: Scope, spoken: Sequence[Message], where: Filter) -> list[tuple[str, int]]:
         """The rows that fit, by id and version."""
-        recipe, where = self._recipe, same_speaker(scope)
+        recipe = self._recipe
         said = [one.text[-LONG_TEXT_CHARS:] for one in self._told.said(spoken)]
         names = self._names.place(scope).names if recipe.knows_speakers else NO_NAMES
         vectors = self._vectors([recipe.query_text(text, names) for text in said])

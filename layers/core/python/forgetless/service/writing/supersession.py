@@ -108,4 +108,4 @@ def is_newer(memory: Memory, job: Job) -> bool:
     A job that was held or started again may run hours after its add; what was said meanwhile is newer than its facts.
     A later change of a memory, such as new metadata, makes what it says no newer.
     """
-    return job.created_at < (memory.recorded_at or memory.created_at) <= job.updated_at
+    return job.created_at < memory.accepted_at <= job.updated_at
