@@ -497,6 +497,27 @@ _EXTRACTION = (
         ("tests/unit/service/writing/test_stated_times.py", "-k", "never_updated_later"),
     ),
     Mutation(
+        "extraction: what one tenant's text is refused for changes adds of others",
+        "service/writing/extraction_calls.py",
+        "self._known.found(job.tenant, course.context)",
+        '[self._known.found(name, course.context) for name in (job.tenant, "other")]',
+        ("tests/unit/service/writing/test_long_input_faults.py", "-k", "no_adds_of_others"),
+    ),
+    Mutation(
+        "extraction: a schema that is refused changes requests with others",
+        "adapters/llm_http.py",
+        "self._form = replace(lasting, format=self._form.format)",
+        "self._form = lasting",
+        ("tests/unit/adapters/test_llm_http.py", "-k", "leaves_others"),
+    ),
+    Mutation(
+        "extraction: what a refusal quotes changes other requests",
+        "adapters/llm_http.py",
+        "lasting is form and form.lasts(refusal, body)",
+        "lasting is form",
+        ("tests/unit/adapters/test_llm_http.py", "-k", "quotes_of_the_request"),
+    ),
+    Mutation(
         "extraction: any number is superseded",
         _SUPERSESSION,
         "key=lambda id_: -nearness[id_])[:MOST_SUPERSEDED]",

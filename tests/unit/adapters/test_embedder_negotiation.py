@@ -90,6 +90,17 @@ def test_half_as_many_texts_are_sent_until_the_server_takes_them() -> None:
     assert (learnt.most_texts, server.refused, server.calls) == (32, 2, 2 + 1 + 4)
 
 
+def test_what_long_texts_are_refused_for_is_not_remembered_for_others() -> None:
+    """Their length together may be the reason."""
+    long = [f"{text} {'x' * 500}" for text in TEXTS]
+    server, learnt = Server(most=40), Learnt(128, taken=FIELDS)
+    assert None not in ask(server, learnt, long)
+    assert learnt.most_texts == 128
+    server.tells = True
+    ask(server, learnt, long)
+    assert learnt.most_texts == 40
+
+
 def test_a_limit_that_the_refusal_names_is_taken_at_once(caplog: pytest.LogCaptureFixture) -> None:
     server, learnt = Server(most=10, tells=True), Learnt(128)
     ask(server, learnt, TEXTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 import threading
@@ -105,6 +106,47 @@ def test_a_refused_format_falls_back_and_is_remembered(refused: list[str], used:
         before = len(server.requests)
         assert client.complete(ASKED, schema=SCHEMA, deadline_s=5).text == used
     assert len(server.requests) == before + 1
+
+
+def categorised(*categories: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {"categories": {"type": "string", "enum": list(categories)}}}
+
+
+def test_a_schema_that_is_refused_leaves_others_as_they_are() -> None:
+    """Its categories are one tenant's."""
+
+    def answer(request: Request) -> Answer:
+        if "odd" in json.dumps(request.body.get("response_format")):
+            return Answer(400, {"error": {"message": "Invalid schema for response_format"}})
+        return content(request.body["response_format"]["type"])
+
+    with serve(answer) as server:
+        client = llm(server)
+        assert client.complete(ASKED, schema=categorised("odd"), deadline_s=5).text == "json_object"
+        for schema in (SCHEMA, categorised("usual")):
+            assert client.complete(ASKED, schema=schema, deadline_s=5).text == "json_schema"
+        before = len(server.requests)
+        assert client.complete(ASKED, schema=categorised("odd"), deadline_s=5).text == "json_object"
+    assert len(server.requests) == before + 1
+
+
+@pytest.mark.parametrize("quoted", ["max_tokens max_completion_tokens", "system role", "max_tokens is not supported"])
+@pytest.mark.parametrize("place", ["category", "message"])
+def test_what_a_refusal_quotes_of_the_request_changes_no_other_request(quoted: str, place: str) -> None:
+    def answer(request: Request) -> Answer:
+        kind = request.body.get("response_format", {}).get("type")
+        if quoted in json.dumps(request.body) and kind == "json_schema":
+            return Answer(400, {"error": {"message": f"invalid value: {quoted!r} in json_schema"}})
+        return content("{}")
+
+    with serve(answer) as server:
+        client = llm(server, options={"max_tokens": 900})
+        said = [*ASKED, ChatMessage("user", quoted)] if place == "message" else ASKED
+        client.complete(said, schema=categorised(quoted if place == "category" else "usual"), deadline_s=5)
+        client.complete(ASKED, schema=SCHEMA, deadline_s=5)
+    last = server.requests[-1].body
+    assert (last["max_tokens"], last["messages"][0]["role"]) == (900, "system")
+    assert last["response_format"]["type"] == "json_schema"
 
 
 def test_a_400_of_another_reason_is_not_remembered_as_a_format() -> None:

@@ -29,7 +29,7 @@ def api(new_api: NewApi) -> Api:
 
     api = new_api(reply, mcp=True)
     known: KnownContext = api.world.services._llm_context
-    known.__init__(LEAST_CONTEXT)  # type: ignore[misc]
+    known.__init__(LEAST_CONTEXT, api.world.clock)  # type: ignore[misc]
     return api
 
 

@@ -14,11 +14,12 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import DeadlineError, LlmContextError, LlmReplyError, LlmUnavailableError
 from forgetless.domain.jobs import LLM_CALLS, JobState
 from forgetless.domain.limits import JOB_S
-from forgetless.domain.llm_context import LEAST_CONTEXT
+from forgetless.domain.llm_context import LEAST_CONTEXT, LlmContext
 from forgetless.domain.usage import UsageKind
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.request_usage import note_tokens
 from forgetless.service.jobs.ingest import JobHeldError
+from forgetless.service.writing.extraction_calls import KnownContext
 from tests.fakes.mortal_ledger import KilledError, MortalLedger
 from tests.unit.service.world import ALICE, World, make_world
 from tests.unit.service.writing.long_adds import (
@@ -67,11 +68,50 @@ def test_less_is_asked_for_until_the_llm_takes_it_and_that_is_remembered(world: 
     done = ingest(world, caught.value.event_id)
     assert len(done.results) == 40
     assert len(world.llm.calls) == 1 + len(reader.asked), "what was refused once is not tried again"
-    known = world.services.add._inference._calls._known.context.tokens  # type: ignore[union-attr]
-    assert LEAST_CONTEXT < known < 65_536
+    assert LEAST_CONTEXT < known(world) < 65_536
     before = len(world.llm.calls)
     ingest(world, add(world, texts, scope=replace(ALICE, user_id="bob")).job.id)
     assert len(world.llm.calls) - before == len(reader.asked) / 2
+
+
+def known(world: World, tenant: str = "default") -> int:
+    """How many tokens the process believes that the LLM reads of this tenant's texts."""
+    return world.services._llm_context.of(tenant).tokens
+
+
+def test_what_one_tenants_text_was_refused_for_changes_no_adds_of_others_and_is_tried_again_after_an_hour(
+    world: World, reader: Reader
+) -> None:
+    small(world, 65_536)
+    reader.failing = refusing(9_000)
+    ingest(world, add(world, [f"Fact {number}.{FILL}" for number in range(40)]).job.id)
+    reader.failing = lambda _data: None
+    asked = len(reader.asked)
+    other = replace(ALICE, tenant="other")
+    texts = [f"Fact {number}.{FILL}" for number in range(80)]
+    assert len(add(world, texts, scope=other, queued=False).results) == 80
+    assert len(reader.asked) == asked + 1
+    assert (known(world) < 65_536, known(world, "other")) == (True, 65_536)
+    world.clock.advance(3601)
+    assert known(world) == 65_536
+
+
+@pytest.mark.parametrize("context", [1, 0, -5])
+def test_a_job_of_an_import_names_no_context_that_has_no_room(world: World, reader: Reader, context: int) -> None:
+    small(world, 65_536)
+    accepted = job_of(world, add(world, ["I like tea."]).job.id)
+    record = {"done": 0, "left": 1, "context": context, "refused": True, "calls": []}
+    forged = replace(accepted, request={**accepted.request, LLM_CALLS: record})
+    assert world.ledger.update_job(forged, held=accepted)
+    assert len(ingest(world, accepted.id).results) == 1
+    assert (known(world), known(world, "other")) == (LEAST_CONTEXT, 65_536)
+
+
+def test_the_number_of_tenants_whose_context_is_known_has_a_bound(world: World) -> None:
+    contexts = KnownContext(65_536, world.clock)
+    for number in range(1_001):
+        contexts.found(f"{number}", LlmContext(4096))
+    assert [contexts.of(name).tokens for name in ("0", "1", "1000")] == [65_536, 4096, 4096]
 
 
 def test_a_short_add_is_shown_less_of_what_is_known_and_stays_inline(world: World, reader: Reader) -> None:
@@ -95,8 +135,7 @@ def test_a_reply_that_has_no_room_for_the_facts_is_asked_about_less(world: World
     reader.failing = cut_above(12_000)
     done = ingest(world, add(world, texts).job.id)
     assert (done.state, len(done.results), len(reader.asked)) == (JobState.SUCCEEDED, 40, 3)
-    known = world.services.add._inference._calls._known.context.tokens  # type: ignore[union-attr]
-    assert known == 65_536, "what one talk needed room for says nothing about others"
+    assert known(world) == 65_536, "what one talk needed room for says nothing about others"
 
 
 def test_an_llm_that_reads_too_slowly_is_asked_about_less_in_the_next_run(world: World, reader: Reader) -> None:

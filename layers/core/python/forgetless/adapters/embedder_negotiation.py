@@ -5,7 +5,9 @@ the number of texts, or one of the texts. They are told apart by asking again wi
 
 - A field that the refusal names is left out. If it names none, one retry goes without all fields that this server has
   never taken.
-- If that does not help, fewer texts are sent: as many as the refusal says, otherwise half of them.
+- If that does not help, fewer texts are sent: as many as the refusal says, otherwise half of them. Other calls send as
+  few from then on only if the refusal says the number or all texts were short: what one tenant's long texts need
+  must not slow others.
 - If a single text is refused, a control text decides. If it is refused as well, the server is at fault, and the call
   fails. Otherwise the text is: it has no vector, and all others are asked for as before.
 
@@ -29,6 +31,8 @@ _logger = logging.getLogger(__name__)
 MOST_REFUSED = 4
 #: The number of texts after the third refusal: every known limit of a server's batches is larger.
 _SMALL_BATCH = 8
+#: Requests of texts that are no longer than this are not refused because of what all texts have together.
+_SHORT_CHARS = 500
 
 Vectors = list[list[float] | None]
 
@@ -95,6 +99,8 @@ class Negotiation:
         self._refused = 0
         self._succeeded = False
         self._control_taken = False
+        #: Whether a refusal has said how many texts a request may have.
+        self._named_limit = False
         #: The last refusal, for the reason of the texts that have no vector.
         self.refusal: Refused | None = None
 
@@ -104,7 +110,9 @@ class Negotiation:
         while len(vectors) < len(texts):
             vectors += self._step(texts[len(vectors) : len(vectors) + self._most])
         broke = self.refusal is not None and self.refusal.broke
-        if self._refused and not broke and self._most < self._learnt.most_texts:
+        # Where nobody has named a number, long texts may have been the reason, which other calls do not have.
+        certain = self._named_limit or max(map(len, texts), default=0) <= _SHORT_CHARS
+        if self._refused and not broke and certain and self._most < self._learnt.most_texts:
             self._learnt.most_texts = self._most
             _offer(f"takes at most {self._most} texts in a request", f"FORGETLESS_EMBEDDER_BATCH={self._most}")
         return vectors
@@ -128,6 +136,7 @@ class Negotiation:
     def _after_refusal(self, texts: Sequence[str], sent: frozenset[str], refusal: Refused) -> Vectors:
         self._refused += 1
         self.refusal = refusal
+        self._named_limit |= refusal.limit is not None
         if refusal.broke:
             self._ask_control(sent, refusal.error)
         elif self._leaves_out_fields(texts, sent, refusal):

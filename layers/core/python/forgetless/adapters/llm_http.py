@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["HttpLlm"]
 
 _log = logging.getLogger(__name__)
+
+#: Of so many schemas it is remembered in which format the server answers. Each set of categories has one.
+_MOST_SCHEMAS = 1000
 
 #: The ends of a reply in the words of other servers.
 _FINISHES = {
@@ -74,6 +79,8 @@ class HttpLlm:
         )
         self._model = model
         self._form = RequestForm.of(options or {})
+        #: The format with which the server answered, by a digest of the schema, if it refused a stricter one.
+        self._formats: dict[bytes, int] = {}
 
     def complete(
         self,
@@ -84,7 +91,8 @@ class HttpLlm:
         deadline_s: float,
     ) -> Completion:
         end = self._clock.monotonic() + deadline_s
-        form, lasting = self._form, self._form
+        asked = _digest(schema)
+        form = lasting = replace(self._form, format=max(self._form.format, self._formats.get(asked, 0)))
         while True:
             body = form.body(self._model, messages, schema_name or "reply", schema)
             reply = self._post(body, end)
@@ -94,17 +102,26 @@ class HttpLlm:
             after = form.after(refusal, body)
             if after is None:
                 raise self._refused(reply, body)
-            lasting = after if form.remembered(refusal) and lasting is form else lasting
+            lasting = after if lasting is form and form.lasts(refusal, body) else lasting
             form = after
         completion = self._completion(reply)
         # Remembered only after a success, because the refusals may have had another reason.
-        if lasting is not self._form:
-            _log.warning(
-                "the LLM refuses a part of the requests: it is left out from now on, and the setting spares the tries",
-                extra=lasting.changes(self._form),
-            )
-            self._form = lasting
+        self._remember(lasting, asked)
         return completion
+
+    def _remember(self, lasting: RequestForm, asked: bytes) -> None:
+        """Leave out from now on what was refused; a format only for this schema, which may be what was refused."""
+        before = replace(self._form, format=max(self._form.format, self._formats.get(asked, 0)))
+        if lasting == before:
+            return
+        _log.warning(
+            "the LLM refuses a part of the requests: it is left out from now on, and the setting spares the tries",
+            extra=lasting.changes(before),
+        )
+        self._form = replace(lasting, format=self._form.format)
+        self._formats[asked] = lasting.format
+        while len(self._formats) > _MOST_SCHEMAS:
+            self._formats.pop(next(iter(self._formats)), None)
 
     def close(self) -> None:
         self._http.close()
@@ -165,6 +182,10 @@ class HttpLlm:
         status = 404 if code == "model_not_found" else reply.status
         advice = "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"
         return ProviderRequestError(f"{message}: {advice}", status=status, quoted=reason)
+
+
+def _digest(schema: Mapping[str, Any] | None) -> bytes:
+    return hashlib.blake2b(json.dumps(schema, sort_keys=True).encode(), digest_size=16).digest() if schema else b""
 
 
 def _with_status(reply: Reply) -> Reply:

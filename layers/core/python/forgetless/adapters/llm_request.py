@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,27 +76,36 @@ class RequestForm:
             body[_FORMAT] = wanted
         return body
 
-    def after(self, refusal: Refusal, sent: Mapping[str, Any]) -> RequestForm | None:
-        """The form without what the server has refused in `sent`; None if the form is not what it refused."""
+    def after(self, refusal: Refusal, sent: Mapping[str, Any], given: str = "") -> RequestForm | None:
+        """The form without what the server has refused in `sent`; None if the form is not what it refused.
+
+        A reason does not count if it stands in `given` with the same words: then the server may only have quoted it.
+        """
         if refusal.status not in _OF_FORM or refusal.too_long or refusal.code in _OTHER_CODES:
             return None
         reason = f"{refusal.reason} {refusal.code}".lower()
         for key in self.options:
-            named = re.search(rf"\b{re.escape(key.lower())}\b", reason)
-            if key in sent and (named or (key == _FORMAT and _OF_FORMAT.search(reason))):
+            named = _says(re.compile(rf"\b{re.escape(key.lower())}\b"), reason, given)
+            if key in sent and (named or (key == _FORMAT and _says(_OF_FORMAT, reason, given))):
                 return self._without(key)
-        if self.system and _OF_SYSTEM.search(reason) and any(one["role"] == "system" for one in sent["messages"]):
+        has_system = any(one["role"] == "system" for one in sent["messages"])
+        if self.system and has_system and _says(_OF_SYSTEM, reason, given):
             return replace(self, system=False)
         if _FORMAT not in sent or self.format == len(_FORMATS) - 1:
             return None
         unnamed = refusal.status in _OF_FIELDS and (
-            not refusal.reason or (_UNSUPPORTED.search(reason) and not _OF_MODEL.search(reason))
+            not refusal.reason or (_says(_UNSUPPORTED, reason, given) and not _OF_MODEL.search(reason))
         )
-        return replace(self, format=self.format + 1) if unnamed or _OF_FORMAT.search(reason) else None
+        return replace(self, format=self.format + 1) if unnamed or _says(_OF_FORMAT, reason, given) else None
 
-    def remembered(self, refusal: Refusal) -> bool:
-        """Whether the server would refuse the same again."""
-        return refusal.code != INVALID_OUTPUT
+    def lasts(self, refusal: Refusal, sent: Mapping[str, Any]) -> bool:
+        """Whether the server would refuse the same of any other request.
+
+        It would not if only words of the prompt or of the schema, which servers quote, look like a reason.
+        """
+        if refusal.code == INVALID_OUTPUT:
+            return False
+        return self.after(refusal, sent, _given(sent)) == self.after(refusal, sent)
 
     def changes(self, before: RequestForm) -> dict[str, Any]:
         """What is sent otherwise than before, for the log."""
@@ -139,6 +148,22 @@ def read_options(variable: str, text: str) -> Mapping[str, Any]:
     if own := sorted(_OWN.intersection(given)):
         raise InvalidRequestError(f"{variable}: {own[0]} is set by the service itself: remove it")
     return given
+
+
+def _says(words: re.Pattern[str], reason: str, given: str) -> bool:
+    """Whether a reason has these words, other than in what it quotes."""
+    return any(found.group() not in given for found in words.finditer(reason))
+
+
+def _given(sent: Mapping[str, Any]) -> str:
+    """What clients have written of a request: its messages, and the names that its schema lets the LLM choose from."""
+    return "\n".join([*(one["content"] for one in sent["messages"]), *_choices(sent.get(_FORMAT))]).lower()
+
+
+def _choices(schema: object) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        for name, member in schema.items():
+            yield from (str(one) for one in member) if name == "enum" else _choices(member)
 
 
 def _without_system(messages: Sequence[ChatMessage]) -> list[ChatMessage]:

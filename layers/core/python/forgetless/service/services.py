@@ -150,7 +150,7 @@ class Services(RequestServices):
         remover = _remover(ports, self._outbox, beside)
         open_deletes = OpenDeletes(ledger=whole, bulk=starts, clock=clock)
         self._matching = MatchingDeletes(remover=remover, bulk=starts, open_deletes=open_deletes, clock=clock)
-        llm_context = KnownContext(llm_context_tokens)
+        llm_context = KnownContext(llm_context_tokens, ports.clock)
         super().__init__(
             ports,
             settings_shown=settings_shown or {},

@@ -39,6 +39,8 @@ _logger = logging.getLogger(__name__)
 _SPARE = 1.5
 #: An LLM that takes longer than a whole run for less than this does not only read slowly.
 _LEAST_OF_SLOW = 8_192
+#: How long a context is remembered that is smaller than the setting, and of how many tenants.
+_KNOWN_S, _MOST_TENANTS = 3600.0, 1000
 
 
 class UnfinishedError(TimeoutError):
@@ -46,19 +48,34 @@ class UnfinishedError(TimeoutError):
 
 
 class KnownContext:
-    """How much the LLM reads at once, as far as this process knows: the setting, or less if it refused that."""
+    """How much the LLM reads at once, as far as this process knows: the setting, or less if it refused that.
 
-    def __init__(self, tokens: int) -> None:
-        self.context = LlmContext(tokens)
+    A refusal counts for the tenant whose text was refused, and for an hour: rare letters have more tokens than is
+    estimated, and the adds of others must not be divided because of them.
+    """
 
-    def found(self, context: LlmContext) -> None:
+    def __init__(self, tokens: int, clock: Clock) -> None:
+        self._setting = LlmContext(tokens)
+        self._clock = clock
+        #: The context of a tenant and when it ends, in monotonic seconds; the latest last.
+        self._less: dict[str, tuple[LlmContext, float]] = {}
+
+    def of(self, tenant: str) -> LlmContext:
+        """The context for the texts of this tenant."""
+        context, end = self._less.get(tenant, (self._setting, 0.0))
+        return context if self._clock.monotonic() < end else self._setting
+
+    def found(self, tenant: str, context: LlmContext) -> None:
         """Remember a context with which a call has succeeded."""
-        if context.tokens < self.context.tokens:
+        if context.tokens < self.of(tenant).tokens:
             _logger.warning(
                 "the LLM reads less at once than FORGETLESS_LLM_CONTEXT_TOKENS says; the setting spares the tries",
                 extra={"tokens": context.tokens},
             )
-            self.context = context
+            self._less.pop(tenant, None)
+            self._less[tenant] = context, self._clock.monotonic() + _KNOWN_S
+            while len(self._less) > _MOST_TENANTS:
+                self._less.pop(next(iter(self._less)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,7 @@ class ExtractionCalls:
     def planned(self, job: Job, messages: Sequence[Message]) -> Job:
         """A new job; if it probably needs several calls, it says how many. Nothing is read for that."""
         rules = prompts.extraction_rules(job.request.get("prompt"), agent=True, categorised=True)
-        room = self._known.context.messages(estimated_tokens(rules))
+        room = self._known.of(job.tenant).messages(estimated_tokens(rules))
         number = count_portions(messages, BEGIN, room)
         return FinishedCalls().kept_by(job, left=number) if number > 1 else job
 
@@ -151,7 +168,7 @@ class ExtractionCalls:
             course.slowest_s = max(course.slowest_s, self._clock.monotonic() - began)
             _add(course, given, FinishedCall(tuple(given.facts), portion.following, given.shown))
             if course.done.refused:
-                self._known.found(course.context)
+                self._known.found(job.tenant, course.context)
             if several:
                 self._keep(course, used, left=count_portions(messages, portion.following, room))
         return self._extracted(course, ask)
@@ -179,7 +196,7 @@ class ExtractionCalls:
 
     def _course(self, job: Job) -> _Course:
         done = FinishedCalls.of(job)
-        known = self._known.context
+        known = self._known.of(job.tenant)
         return _Course(job, done, known if done.context is None else LlmContext(min(done.context, known.tokens)))
 
     def _ask(self, job: Job, messages: Sequence[Message]) -> Ask:

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from forgetless.domain.jobs import LLM_CALLS, Job
-from forgetless.domain.llm_context import LlmContext
+from forgetless.domain.llm_context import LEAST_CONTEXT, LlmContext
 from forgetless.domain.memory import MessageRef
 from forgetless.ports.request_ledger import Shown
 from forgetless.service.writing.extraction import Fact
@@ -33,7 +33,7 @@ class FinishedCall:
 class FinishedCalls:
     """The calls so far, in order; `context` is how much the next one may have, if it is less than was expected.
 
-    `refused` says that the LLM refuses more, also of other jobs.
+    `refused` says that the LLM refuses more, so that the next job of the tenant need not try.
     """
 
     calls: tuple[FinishedCall, ...] = ()
@@ -75,7 +75,8 @@ class FinishedCalls:
         try:
             record = job.request[LLM_CALLS]
             calls = tuple(_load(call, job.id) for call in record["calls"])
-            context = None if record["context"] is None else int(record["context"])
+            # An import may name any number.
+            context = None if record["context"] is None else max(int(record["context"]), LEAST_CONTEXT)
             return cls(calls, context, bool(record["refused"]))
         except (KeyError, TypeError, ValueError):
             return cls()

@@ -60,13 +60,20 @@ FACTS_SCHEMA: Mapping[str, Any] = {
 }
 
 
+#: The most choices of a schema, and their characters together, that OpenAI takes without further conditions.
+_MOST_CHOICES, _MOST_CHOICE_CHARS = 250, 15_000
+
+
 def facts_schema(categories: Mapping[str, str]) -> Mapping[str, Any]:
     """The schema of an extraction's answer, in which each fact may also have some of `categories`."""
     if not categories:
         return FACTS_SCHEMA
     schema = copy.deepcopy(dict(FACTS_SCHEMA))
     fact = schema["properties"]["facts"]["items"]
-    chosen = {"type": "string", "enum": list(categories)}
+    chosen: dict[str, Any] = {"type": "string"}
+    # What else a reply names as a category is left out when it is read.
+    if len(categories) <= _MOST_CHOICES and sum(map(len, categories)) <= _MOST_CHOICE_CHARS:
+        chosen["enum"] = list(categories)
     fact["properties"]["categories"] = {"type": ["array", "null"], "items": chosen}
     fact["required"].append("categories")
     return schema
