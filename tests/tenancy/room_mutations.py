@@ -120,6 +120,27 @@ ROOM = (
         (_READS, "-k", "second_look"),
     ),
     Mutation(
+        "imports: a memory has any number of sources",
+        "domain/imported_memory.py",
+        "Kind.TEXTS: 1000, Kind.REFS: 1000}",
+        "}",
+        ("tests/unit/service/transfer/test_event_transfer.py", "-k", "never_be_indexed"),
+    ),
+    Mutation(
+        "imports: one transaction has the sources of all lines",
+        "service/transfer/event_import.py",
+        "most=_ROWS_AT_ONCE, count=len(free)",
+        "most=10**9, count=len(free)",
+        ("tests/unit/service/transfer/test_event_transfer.py", "-k", "short_transactions"),
+    ),
+    Mutation(
+        "index: what waits is read whole",
+        "adapters/ledger_sqlite/memories.py",
+        "lambda row: len(row[-1]), most=most",
+        "lambda row: 0, most=most",
+        ("tests/contract/ledger/test_memories.py", "-k", "portions_of_bytes"),
+    ),
+    Mutation(
         "answers: any number of them show one memory",
         "adapters/ledger_sqlite/idempotency_records.py",
         "        _drop_oldest(db, key[0], memory_id)\n",

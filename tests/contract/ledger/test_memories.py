@@ -247,6 +247,16 @@ def test_what_waits_since_a_time_that_no_clock_tells_yet_is_found_too(ledger: Le
     assert ledger.behind("acme", before=at(9), limit=1) == [usual]
 
 
+def test_what_waits_is_read_in_portions_of_bytes(ledger: Ledger) -> None:
+    large = [a_memory(name, text=name * 400_000, second=number) for number, name in enumerate("abcdef")]
+    ledger.append(add(*large))
+    assert ledger.unindexed(before=at(99), limit=9, tenant="acme", most=1_000_000) == large[:3]
+    assert ledger.unindexed(before=at(99), limit=9, most=1) == large[:1]
+    assert ledger.unindexed(before=at(99), limit=9) == large
+    ledger.mark_indexed(large, behind=True)
+    assert ledger.behind("acme", before=at(99), limit=9) == large
+
+
 def test_equal_texts_may_live_in_other_scopes_or_unextracted(ledger: Ledger) -> None:
     ledger.append(add(a_memory("a", text="likes tea", extracted=True)))
     ledger.append(add(a_memory("b", text="likes tea")))

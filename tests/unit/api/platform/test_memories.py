@@ -287,7 +287,12 @@ def test_an_entity_goes_by_its_number_too(api: Api) -> None:
     assert isinstance(users["user"]["id"], int)
     assert api.delete(f"/v1/entities/agent/{users['user']['id']}/").status_code == 404
     assert api.delete("/v1/entities/user/alice/").json()["error"] == "Invalid entity ID. Must be an integer."
-    assert api.delete(f"/v1/entities/user/{users['user']['id']}/").status_code == 200
+    number = users["user"]["id"]
+    api.say("I like tea.", user_id=f"{number}")
+    answer = api.delete(f"/v1/entities/user/{number}/")
+    assert (answer.status_code, "of this name, too" in answer.json()["error"]) == (400, True)
+    assert api.delete(f"/v2/entities/user/{number}/").status_code == 200
+    assert api.delete(f"/v1/entities/user/{number}/").status_code == 200
     assert texts(api) == ["kept"]
 
 

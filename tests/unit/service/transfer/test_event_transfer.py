@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -17,9 +17,12 @@ from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import RequestLimits
+from forgetless.domain.memory import Event
 from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Ledger as LedgerPort
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.transfer.event_import import EventImport
+from tests.fakes.counting_ledger import CountingLedger
 from tests.unit.service.world import ALICE, World, facts, make_world, newest
 
 BOB = Scope("default", user_id="bob", run_id="r")
@@ -261,8 +264,16 @@ def test_what_earlier_versions_stored_beyond_todays_limits_is_exported_and_impor
         ("position", 2**63),
         ("deleted", "no"),
         ("context", [["job", "first"]]),
+        ("context", [["job", 0]] * 1001),
+        ("sources", [["job", 0]] * 1001),
+        ("categories", ["a"] * 1001),
+        ("categories", ["a" * 1_100_000]),
+        ("role", "x" * 20_001),
+        ("actor_id", "x" * 20_001),
+        ("event_id", "x" * 20_001),
         ("scope", {"user_id": 7}),
     ],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_line_that_could_never_be_indexed_is_refused_with_its_number(
     new_world: Callable[..., World], field: str, value: object
@@ -278,6 +289,27 @@ def test_a_line_that_could_never_be_indexed_is_refused_with_its_number(
     assert field in report.problems[0] or "not a line" in report.problems[0]
     target.clock.advance(60)
     assert target.services.sweep.sweep().indexed == 0
+
+
+def test_an_import_of_many_sources_is_written_in_short_transactions(new_world: Callable[..., World]) -> None:
+    source, target = new_world(), new_world()
+    source.say(*(f"I like tea {number}." for number in range(20)))
+    lines = [json.loads(line) for line in exported(source).splitlines()]
+    for line in lines:
+        if line.get("type") == "event":
+            line["memory"]["context"] = [["job", number] for number in range(900)]
+    rows: list[int] = []
+
+    class Ledger(CountingLedger):
+        def append(self, events: Sequence[Event], **more: Any) -> None:
+            rows.append(sum(1 + len(event.memory.context) for event in events))
+            target.ledger.append(events, **more)
+
+    ledger = cast("LedgerPort", Ledger(target.ledger))
+    report = EventImport(ledger=ledger, clock=target.clock).take("default", enumerate(lines, 1))
+    assert (report.memories, report.refused) == (20, 0)
+    assert len(target.texts()) == 20
+    assert max(rows) <= 2000
 
 
 def with_job(world: World, **changes: object) -> bytes:

@@ -41,6 +41,10 @@ def check_imported(memory: Memory, *, most_chars: int) -> None:
             continue
         if not check(value):
             raise InvalidRequestError(f"memory.{field.name}: expected {expected}")
+        if field.name != "text" and (most := _MOST.get(field.kind)) is not None and len(value) > most:
+            raise InvalidRequestError(f"memory.{field.name}: expected {expected}, at most {most:,} long")
+    if sum(map(len, memory.categories)) > MAX_IMPORTED_BYTES:
+        raise InvalidRequestError(f"memory.categories: expected at most {MAX_IMPORTED_BYTES:,} characters in all")
     if len(memory.text) > most_chars:
         raise InvalidRequestError(
             f"memory.text: it has {len(memory.text):,} characters; at most {most_chars:,} are imported, or more if "
@@ -220,6 +224,9 @@ _CHECKS: Mapping[Kind, tuple[Callable[[Any], bool], str]] = {
     Kind.OBJECT: (_is_object, f"an object of at most {_MAX_DEPTH} levels with finite numbers"),
     Kind.SCOPE: (_is_scope, "at least one of user_id, agent_id, app_id and run_id, as texts that a request can name"),
 }
+
+#: The most characters, or entries of a list. Each source is a row, all of them are written in one transaction.
+_MOST: Mapping[Kind, int] = {Kind.STRING: 20_000, Kind.TEXT: 20_000, Kind.TEXTS: 1000, Kind.REFS: 1000}
 
 #: What an add may ask for in its own words.
 _INSTRUCTIONS = ("prompt", "agent_prompt", "includes", "excludes")

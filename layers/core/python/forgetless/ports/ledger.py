@@ -15,7 +15,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.erasures import Erasure, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
-from forgetless.domain.limits import SCRUB_PATIENCE_S
+from forgetless.domain.limits import HISTORIES_AT_ONCE, SCRUB_PATIENCE_S
 from forgetless.domain.memory import Event, Memory, Message
 from forgetless.ports.request_ledger import MemoryPage, RequestLedger
 from forgetless.ports.usage import UsageStore
@@ -182,8 +182,12 @@ class Maintenance(Protocol):
         follow. What is added meanwhile may be left out.
         """
 
-    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
+    def unindexed(
+        self, *, before: str, limit: int, tenant: str | None = None, most: int = HISTORIES_AT_ONCE
+    ) -> list[Memory]:
         """Memories in any state that have been pending since before the given time, the oldest first.
+
+        At most `limit`, and as many as store `most` bytes, at least one.
 
         Those follow that are pending since a time beyond `far_after(before)`: an earlier version took it from a client.
         Set-aside memories are not pending. Without a tenant, the work grows with the number of tenants.
@@ -212,7 +216,7 @@ class Maintenance(Protocol):
     def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
         """Memories of the tenant in any state that have been behind since before the given time, the oldest first.
 
-        Times beyond `far_after(before)` as in `unindexed`.
+        Times beyond `far_after(before)` and bytes as in `unindexed`.
         """
 
     def behind_tenants(self, *, limit: int) -> list[str]:

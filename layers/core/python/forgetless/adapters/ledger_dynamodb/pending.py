@@ -6,15 +6,17 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory
 from forgetless.adapters.ledger_dynamodb import append, item_keys, list_entries
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
-from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
+from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Memory
+from forgetless.domain.portions import until_heavy, weighed_portions
 from forgetless.domain.times import far_after
 from forgetless.ports.ledger import Refusal, SetAside
 
@@ -24,6 +26,8 @@ __all__ = ["PENDING", "PendingStore", "everything"]
 _PORTION = 100
 #: How many entries of a queue are read at once.
 _PAGE = 200
+#: How many bytes of bodies are read at once.
+_BODIES_AT_ONCE = 1024 * 1024
 #: The character after the `#` that ends a tenant in a sort key: whatever follows belongs to later tenants.
 _NEXT_TENANT = "$"
 
@@ -43,12 +47,14 @@ BEHIND = Waiting(item_keys.BEHIND_QUEUES, lambda head: "behind" in head and not 
 class PendingStore(Store):
     """The part of `forgetless.ports.ledger.Maintenance` about what the index lacks or refuses."""
 
-    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
+    def unindexed(
+        self, *, before: str, limit: int, tenant: str | None = None, most: int = HISTORIES_AT_ONCE
+    ) -> list[Memory]:
         tenants = self._tenant_parts(PENDING) if tenant is None else iter([item_keys.part(tenant)])
-        return self._oldest(PENDING, tenants, before, limit)
+        return self._oldest(PENDING, tenants, before, limit, most)
 
     def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
-        return self._oldest(BEHIND, iter([item_keys.part(tenant)]), before, limit)
+        return self._oldest(BEHIND, iter([item_keys.part(tenant)]), before, limit, HISTORIES_AT_ONCE)
 
     def mark_pending(self, memories: Sequence[Memory], *, at: str) -> None:
         for portion in portions(memories, _PORTION):
@@ -62,7 +68,7 @@ class PendingStore(Store):
         found = (self._units.run(partial(_caught_up, memories=portion)) for portion in portions(memories, _PORTION))
         return [memory for refused in found for memory in refused]
 
-    def _oldest(self, what: Waiting, tenants: Iterator[str], before: str, limit: int) -> list[Memory]:
+    def _oldest(self, what: Waiting, tenants: Iterator[str], before: str, limit: int, most: int) -> list[Memory]:
         parts = list(tenants)
         times = (Between(list_entries.LOWEST, before), Between(far_after(before), list_entries.HIGHEST))
         oldest = chain.from_iterable(
@@ -72,12 +78,8 @@ class PendingStore(Store):
             )
             for since in times
         )
-        found: list[Memory] = []
-        for portion in portions(oldest, max(limit, 1)):
-            found += self._still_in(what, portion)
-            if len(found) >= limit:
-                break
-        return found[:limit]
+        found = (one for portion in portions(oldest, max(limit, 1)) for one in self._still_in(what, portion))
+        return list(islice(until_heavy(found, lambda memory: memory.stored_bytes, most=most), limit))
 
     def pending_tenants(self, *, limit: int) -> list[str]:
         return self._tenants(PENDING, limit)
@@ -137,9 +139,10 @@ class PendingStore(Store):
         heads = {key_of(entry): entry["gsi1sk"] for entry in entries}
         items = self._table.read(heads)
         current = [items[key] for key, order in heads.items() if key in items and items[key].get("gsi1sk") == order]
-        for item, body in self._table.bodies(current):
-            if what.has(item):
-                yield load_memory(from_blob(item["tenant"]), body)
+        for few in weighed_portions(current, body_bytes, most=_BODIES_AT_ONCE, count=_PAGE):
+            for item, body in self._table.bodies(few):
+                if what.has(item):
+                    yield load_memory(from_blob(item["tenant"]), body)
 
     def _tenant_parts(self, what: Waiting) -> Iterator[str]:
         """The tenants in the queues as parts of keys; each step jumps to the next tenant, whatever the last one has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
@@ -216,9 +216,11 @@ class MemoryStore(Store):
     def count_entities(self, tenant: str, *, limit: int) -> EntityCounts:
         return self._connections.read(lambda db: totals.count_entities(db, to_blob(tenant), limit))
 
-    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
+    def unindexed(
+        self, *, before: str, limit: int, tenant: str | None = None, most: int = HISTORIES_AT_ONCE
+    ) -> list[Memory]:
         query, params = (PENDING, ()) if tenant is None else (PENDING_OF_TENANT, (to_blob(tenant),))
-        rows = self._waiting(query, params, before, limit)
+        rows = self._waiting(query, params, before, limit, most)
         return [load_memory(from_blob(owner), body) for owner, body in rows]
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
@@ -274,17 +276,21 @@ class MemoryStore(Store):
         return self._connections.write(mark, durable=False)
 
     def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
-        rows = self._waiting(BEHIND, (to_blob(tenant),), before, limit)
+        rows = self._waiting(BEHIND, (to_blob(tenant),), before, limit, HISTORIES_AT_ONCE)
         return [load_memory(tenant, body) for (body,) in rows]
 
-    def _waiting(self, query: str, params: Sequence[bytes], before: str, limit: int) -> list[tuple[bytes, ...]]:
+    def _waiting(
+        self, query: str, params: Sequence[bytes], before: str, limit: int, most: int
+    ) -> list[tuple[bytes, ...]]:
         """The rows since before a time, and then those since a time that no clock of ours tells yet."""
         beyond = far_after(before)
 
+        def rows(db: sqlite3.Connection) -> Iterator[tuple[bytes, ...]]:
+            yield from db.execute(query, (*params, before, limit))
+            yield from db.execute(_BEYOND[query], (*params, beyond, limit))
+
         def look(db: sqlite3.Connection) -> list[tuple[bytes, ...]]:
-            rows = db.execute(query, (*params, before, limit)).fetchall()
-            left = limit - len(rows)
-            return rows + (db.execute(_BEYOND[query], (*params, beyond, left)).fetchall() if left else [])
+            return list(islice(until_heavy(rows(db), lambda row: len(row[-1]), most=most), limit))
 
         return self._connections.read(look)
 

@@ -9,7 +9,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.erasures import Erasure, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
-from forgetless.domain.limits import SCRUB_PATIENCE_S
+from forgetless.domain.limits import HISTORIES_AT_ONCE, SCRUB_PATIENCE_S
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.usage import Use, Used
 from forgetless.ports.ledger import Backlog, Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
@@ -104,8 +104,10 @@ class HidingOperatorLedger(HidingLedger):
     def compact(self, tell: Tell) -> Compaction:
         return self.whole.compact(tell)
 
-    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
-        found = self.whole.unindexed(before=before, limit=limit, tenant=tenant)
+    def unindexed(
+        self, *, before: str, limit: int, tenant: str | None = None, most: int = HISTORIES_AT_ONCE
+    ) -> list[Memory]:
+        found = self.whole.unindexed(before=before, limit=limit, tenant=tenant, most=most)
         markers = {owner: self._markers(owner) for owner in {memory.scope.tenant for memory in found}}
         return [_without_row(memory, markers[memory.scope.tenant]) for memory in found]
 

@@ -20,7 +20,7 @@ __all__ = ["Drain", "Drained"]
 #: How many memories are read, embedded and written at once, and the most tenants that are looked at.
 PORTION = 100
 #: How many pending memories of a tenant are looked at before a switch. While an import goes on, there are more.
-_PENDING = 2000
+_PENDING, _PENDING_BYTES = 2000, 32 * 1024 * 1024
 _TENANTS = 1000
 #: Later than any memory rests that was refused.
 _RESTING_S = 7200.0
@@ -76,7 +76,9 @@ class Drain:
         for tenant in sorted(self._ledger.pending_tenants(limit=_TENANTS)):
             if tenant <= after:
                 continue
-            pending = self._ledger.unindexed(before=self._clock.now(), limit=_PENDING, tenant=tenant)
+            pending = self._ledger.unindexed(
+                before=self._clock.now(), limit=_PENDING, tenant=tenant, most=_PENDING_BYTES
+            )
             live = [memory for memory in pending if memory.live]
             for start in range(0, len(live), PORTION):
                 if self._bring_held(known, tenant, live[start : start + PORTION], stopped) and stopped():

@@ -297,7 +297,8 @@ class SweepService:
             portions += 1
             done = self._refreshed(memories, until=min(give_up, self._clock.monotonic() + _TURN_S))
             count += done.indexed
-            if (len(memories) == PORTION or done.left) and not self._doubtful(tenant):
+            # A portion of large memories is shorter, so only an empty one is the last.
+            if not self._doubtful(tenant):
                 waiting.append(tenant)
         return count
 

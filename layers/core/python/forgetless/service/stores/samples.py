@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Memory, random_place
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
@@ -106,7 +107,9 @@ class Samples:
         """The ids of pending and of set-aside memories; None when there are too many to read."""
         waiting = self._ledger.unindexed(before=self._clock.now(), limit=_MOST_PENDING, tenant=tenant)
         aside = self._ledger.set_aside(tenant, limit=_MOST_PENDING)
-        if max(len(waiting), len(aside)) >= _MOST_PENDING:
+        # Half of what is read at once, because this weighs a memory by its own count of bytes.
+        heavy = 2 * sum(memory.stored_bytes for memory in waiting) >= HISTORIES_AT_ONCE
+        if heavy or max(len(waiting), len(aside)) >= _MOST_PENDING:
             return None
         return {memory.id for memory in waiting} | {one.memory_id for one in aside}
 

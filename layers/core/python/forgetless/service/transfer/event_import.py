@@ -15,6 +15,7 @@ from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import MAX_IMPORTED_CHARS, RequestLimits
 from forgetless.domain.memory import MEMORY_ID, Event, EventKind, Memory, Message
+from forgetless.domain.portions import weighed_portions
 from forgetless.domain.times import later
 from forgetless.domain.usage import UsageKind, Use, day_of
 from forgetless.domain.webhook_deliveries import Summary
@@ -30,6 +31,8 @@ __all__ = ["BATCH", "EventImport", "ImportReport", "Numbered", "Payer"]
 
 #: The most lines that are stored at once: the memories among them in one transaction, the jobs in another.
 BATCH = 200
+#: How many rows of memories and their sources one transaction writes, unless one memory has more.
+_ROWS_AT_ONCE = 2000
 #: A report names at most this many problems; further ones are only counted.
 _NAMED = 20
 
@@ -239,9 +242,10 @@ class EventImport:
                 report.refused_memory = id_
         if histories[-1][0].memory.id != report.refused_memory:
             report.refused_memory = ""
-        if free:
-            self._ledger.append(free, unique=False)
-            _note_added(free, report, payer)
+        # Each transaction ends soon, so that other writers need not wait for a whole portion of many sources.
+        for events in weighed_portions(free, _rows_of, most=_ROWS_AT_ONCE, count=len(free)):
+            self._ledger.append(events, unique=False)
+            _note_added(events, report, payer)
         for one in paid:
             assert payer is not None
             self._store_paid(one, payer)
@@ -271,6 +275,10 @@ def _note_added(events: Sequence[Event], report: ImportReport, payer: Payer | No
     report.add(added)
     if payer is not None:
         payer.meter.note_stored(payer.key, len(added))
+
+
+def _rows_of(event: Event) -> int:
+    return 1 + len(event.memory.context)
 
 
 def _as_own(job: Job, messages: Sequence[Message], now: str) -> Job:

@@ -69,6 +69,11 @@ def delete_numbered(caller: CurrentCaller, entity_type: str, entity_id: str) -> 
     if not (entity_id.isascii() and entity_id.isdigit()):
         raise InvalidRequestError("Invalid entity ID. Must be an integer.")
     reads, cursor, looked_at = caller.services.reads, None, 0
+    if reads.entity(caller.tenant, entity_type, entity_id) is not None:
+        # Users choose their names, and one may have taken the number of another.
+        raise InvalidRequestError(
+            f"There is an entity of this name, too: use {_BY_NAME} with the name of the one you mean."
+        )
     while looked_at < SCANNED_ROWS:
         found = reads.entities(caller.tenant, size=_MOST_ENTITIES, number=None, cursor=cursor, kinds=(entity_type,))
         for entity in found.items:
