@@ -267,7 +267,7 @@ class Erasures:
     def look_after(self) -> int:
         """Start the jobs of erasures that have none, and late passes; returns how many erasures were looked at."""
         late_s = self._ledger.late_writes_s()
-        found = self._ledger.open_erasures(limit=_LOOKED_AT)
+        found = self._ledger.open_erasures(limit=_LOOKED_AT, each=_LOOKED_AT)
         for erasure in found:
             age = seconds_between(erasure.begun_at, self._clock.now())
             if age >= _LOST_AFTER_S and self._ledger.erasure_state(erasure.tenant).closed:
