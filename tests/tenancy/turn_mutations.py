@@ -10,6 +10,7 @@ from tests.tenancy.mutation import Mutation
 __all__ = ["TURNS"]
 
 _TURNS = "tests/contract/ledger/test_turns.py"
+_ERASURES = ("tests/unit/service/erasures/test_erasures_in_turn.py", "-k")
 _QUEUES = "adapters/ledger_dynamodb/turn_queues.py"
 
 
@@ -71,5 +72,21 @@ TURNS = (
         _TURNS,
         "-k",
         "sqlite and open_erasures",
+    ),
+    _turn(
+        "a tenant's erasures delay those of others on DynamoDB",
+        "adapters/ledger_dynamodb/erasures.py",
+        "in_turn(self._turns.in_turn([item_keys.OPEN_ERASURES], each=each), limit)",
+        "list(self._table.queue(item_keys.OPEN_ERASURES))[:limit]",
+        *_ERASURES,
+        "dynamodb and ten_times",
+    ),
+    _turn(
+        "sweep looks after erasures for any time",
+        "service/jobs/erase.py",
+        "if self._clock.monotonic() >= give_up:\n                break\n            count",
+        "if False:\n                break\n            count",
+        *_ERASURES,
+        "taken_long",
     ),
 )
