@@ -157,9 +157,9 @@ def event(tenant: str, memory_id: str, version: int) -> Key:
     return Key(head(tenant, memory_id).pk, f"V#{version:08d}")
 
 
-def answer(tenant: str, memory_id: str, name: str) -> Key:
-    """The note that a stored answer contains a memory."""
-    return Key(head(tenant, memory_id).pk, ANSWERS + part(name))
+def answer(tenant: str, memory_id: str, place: str) -> Key:
+    """The note that a stored answer shows a memory."""
+    return Key(head(tenant, memory_id).pk, ANSWERS + part(place))
 
 
 def superseded(tenant: str, memory_id: str, older_id: str) -> Key:
