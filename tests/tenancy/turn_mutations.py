@@ -89,4 +89,13 @@ TURNS = (
         *_ERASURES,
         "taken_long",
     ),
+    _turn(
+        "a lane that is taken is asked for again and again",
+        "service/jobs/bulk_worker.py",
+        "taken.add((job.tenant, job.lane))",
+        "pass",
+        "tests/unit/service/jobs/test_bulk_worker.py",
+        "-k",
+        "dead_worker",
+    ),
 )
