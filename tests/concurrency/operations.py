@@ -366,7 +366,7 @@ def _erasure(ledger: Ledger, tenant: str) -> Done:
 
 def _open_erasures(ledger: Ledger, tenant: str) -> Done:
     del tenant
-    ledger.open_erasures(limit=9)
+    ledger.open_erasures(limit=9, each=9)
     return Counter()
 
 

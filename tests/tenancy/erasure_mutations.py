@@ -21,7 +21,41 @@ def _stays(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
     return Mutation(f"stays of something deleted: {name}", file, old, new, tests)
 
 
+_ANSWERS = ("tests/contract/ledger/test_stored_answers.py", "-k")
+_ANSWERS_FILE = "adapters/ledger_dynamodb/idempotency_records.py"
+_BOUNDED = (
+    Mutation(
+        "stored answers: any number shows one memory",
+        _ANSWERS_FILE,
+        'return f"{number % _MOST_ANSWERS:02d}"',
+        'return f"{number:02d}"',
+        (*_ANSWERS, "dynamodb and newest"),
+    ),
+    Mutation(
+        "stored answers: an update of the memory forgets their number",
+        "adapters/ledger_dynamodb/append.py",
+        '_KEPT = ("behind", idempotency_records.NEXT_NOTE)',
+        '_KEPT = ("behind",)',
+        (*_ANSWERS, "dynamodb and newest"),
+    ),
+    Mutation(
+        "stored answers: what an old note names goes, whatever has the name now",
+        _ANSWERS_FILE,
+        "if item is not None and note in _notes(item, tenant, name):",
+        "if item is not None:",
+        (*_ANSWERS, "dynamodb and those_of_others"),
+    ),
+    Mutation(
+        "stored answers: those of the version before survive their memory",
+        _ANSWERS_FILE,
+        'item.get("places") or [name] * len(item["named"])',
+        'item.get("places") or ["00"] * len(item["named"])',
+        (*_ANSWERS, "version_before"),
+    ),
+)
+
 ERASURES = (
+    *_BOUNDED,
     _stays(
         "whose a memory was",
         "domain/memory.py",

@@ -16,6 +16,7 @@ from tests.tenancy.quota_mutations import QUOTAS
 from tests.tenancy.restore_mutations import RESTORES
 from tests.tenancy.room_mutations import ROOM
 from tests.tenancy.tenant_mutations import TENANTS
+from tests.tenancy.turn_mutations import TURNS
 
 __all__ = ["MUTATIONS", "QUICK"]
 
@@ -637,6 +638,7 @@ MUTATIONS = (
     *TENANTS,
     *RESTORES,
     *ROOM,
+    *TURNS,
     *AUDIT,
 )
 

@@ -97,8 +97,8 @@ _WORKERS = (
     Mutation(
         "worker: a tenant with many bulk jobs has many portions in a turn",
         "service/jobs/bulk_worker.py",
-        "elif job.tenant not in served and self._portion(job):",
-        "elif self._portion(job):",
+        "elif job.tenant in served or (job.tenant, job.lane) in taken:",
+        "elif (job.tenant, job.lane) in taken:",
         (_BULK_WORKER, "-k", "one_portion"),
     ),
     Mutation(

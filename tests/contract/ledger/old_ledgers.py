@@ -14,7 +14,13 @@ from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_sqlite.schema import _MIGRATIONS
 from forgetless.domain.memory import Memory
 
-__all__ = ["as_dynamodb_of_version_1", "as_dynamodb_of_version_2", "sqlite_of_schema", "sqlite_of_schema_3"]
+__all__ = [
+    "as_dynamodb_of_version_1",
+    "as_dynamodb_of_version_2",
+    "as_dynamodb_queued_by_age",
+    "sqlite_of_schema",
+    "sqlite_of_schema_3",
+]
 
 _MEMORY = """
 INSERT INTO memories (tenant, id, version, state, created_at, position, updated_at, user_id, agent_id, app_id, run_id,
@@ -87,6 +93,15 @@ def as_dynamodb_of_version_1(client: Client, *, staged: Memory | None = None) ->
         items.append({**chunk._asdict(), "keys": [list(key)]})
     for item in items:
         client.call("put_item", TableName=client.table, Item=to_wire(item))
+
+
+def as_dynamodb_queued_by_age(client: Client) -> None:
+    """Give what is due or open in the table the sort keys of before queues were read in turn: by time alone."""
+    for item in map(from_wire, client.call("scan", TableName=client.table)["Items"]):
+        if str(item.get("gsi1sk", "")).startswith(item_keys.IN_TURN):
+            _, _, time, order = item["gsi1sk"].split("#")
+            old = {**item, "gsi1sk": f"{time}#{item_keys.part('acme')}#{order}"}
+            client.call("put_item", TableName=client.table, Item=to_wire(old))
 
 
 def _queued_by_time(item: Item) -> Item:

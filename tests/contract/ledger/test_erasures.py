@@ -95,14 +95,14 @@ def test_an_erasure_is_there_in_clear_until_it_ends(ledger: Ledger) -> None:
     odd = Target({"user_id": "\ud800 anna", "run_id": "r"}, ("agent_id",))
     begun = ledger.begin_erasure("acme", [odd, ANNAS], at=at(5))
     assert ledger.erasure("acme", 1) == begun
-    assert ledger.open_erasures(limit=9) == [begun]
+    assert ledger.open_erasures(limit=9, each=9) == [begun]
     later = ledger.begin_erasure("beta", [Target()], at=at(6))
-    assert ledger.open_erasures(limit=9) == [begun, later]
-    assert ledger.open_erasures(limit=1) == [begun]
+    assert ledger.open_erasures(limit=9, each=9) == [begun, later]
+    assert ledger.open_erasures(limit=1, each=9) in ([begun], [later])
     ledger.end_erasure("acme", 1, expires_at=at(50))
     assert ledger.erasure("acme", 1) is None
     assert ledger.erasure("acme", 9) is None
-    assert ledger.open_erasures(limit=9) == [later]
+    assert ledger.open_erasures(limit=9, each=9) == [later]
 
 
 def test_markers_are_read_from_a_number_on_and_say_what_they_cover(ledger: Ledger) -> None:

@@ -139,7 +139,7 @@ def test_a_file_that_has_erasures_without_ids_goes_on(tmp_path: Path, version: i
         db.execute("INSERT INTO erasure_states VALUES (?, 1, 1, 1, x'00')", (to_blob("acme"),))
         db.execute("INSERT INTO erasures VALUES (?, 1, ?, NULL, x'5b5d', ?)", (to_blob("acme"), at(5), targets))
     with closing(SqliteLedger(path)) as ledger:
-        (begun,) = ledger.open_erasures(limit=9)
+        (begun,) = ledger.open_erasures(limit=9, each=9)
         assert (begun.id, begun.identity, begun.targets) == ("", "acme\x001", (Target({"user_id": "anna"}),))
         assert ledger.erasure("acme", 1) == begun
         assert ledger.begin_erasure("acme", [Target()], at=at(6)).id
@@ -159,7 +159,7 @@ def test_a_table_without_incarnation_and_its_erasures_go_on(dynamo: Callable[[],
     with closing(dynamo()) as ledger:
         assert ledger.migrate() == 0
         assert ledger.incarnation() == ""
-        (held,) = ledger.open_erasures(limit=9)
+        (held,) = ledger.open_erasures(limit=9, each=9)
         assert (held.number, held.id, held.targets) == (1, "", begun.targets)
         ledger.set_incarnation("restored")
         assert ledger.incarnation() == "restored"

@@ -77,7 +77,7 @@ def test_a_large_one_is_in_effect_at_once_and_a_bulk_job_does_the_rest(world: Wo
     assert job is not None
     assert (job.state, job.done) == (JobState.SUCCEEDED, 5)
     assert world.ledger.erasure_state("default").hiding == 0
-    assert world.ledger.open_erasures(limit=9) == []
+    assert world.ledger.open_erasures(limit=9, each=9) == []
 
 
 def test_deleted_is_the_total_where_one_is_kept_and_otherwise_what_was_removed(world: World) -> None:

@@ -95,7 +95,7 @@ def _check_finished(world: World) -> None:
     assert {message.content for message in messages} == TEXTS
     assert {id_ for id_, _ in world.index.keys("default", limit=99)} == {memory.id for memory in page.items}
     assert world.ledger.erasure_state("default").hiding == 0
-    assert world.ledger.open_erasures(limit=9) == []
+    assert world.ledger.open_erasures(limit=9, each=9) == []
     assert world.erasure_log is not None
     assert {line.number for line in world.erasure_log.lines() if isinstance(line, LoggedErasure)} == {1}
     assert {entity.id: entity.total_memories for entity in world.services.reads.entities("default", size=9).items} == {

@@ -61,6 +61,27 @@ def test_a_job_whose_lane_is_taken_does_not_hold_up_those_of_other_lanes(place: 
     assert (place.now(taken).done, place.now(other).done) == (0, 10)
 
 
+def test_a_lane_that_a_dead_worker_holds_hides_no_tenant_and_is_asked_once_a_turn(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = place.clock.now()
+    waiting = [place.start(25) for _ in range(40)]
+    assert place.ledger.acquire_lease(f"bulk {waiting[0].lane} acme", owner="who died", now=now, until="9999")
+    place.clock.advance(1)
+    other_lane, others = place.start(25, kind=BulkKind.REINDEX), place.start(25, tenant="other")
+    asked: list[str] = []
+    acquire = place.ledger.acquire_lease
+
+    def counted(name: str, *, owner: str, now: str, until: str) -> bool:
+        asked.append(name)
+        return acquire(name, owner=owner, now=now, until=until)
+
+    monkeypatch.setattr(place.ledger, "acquire_lease", counted)
+    assert worker_of(place).turn()
+    assert (place.now(other_lane).done, place.now(others).done) == (10, 10)
+    assert sorted(asked) == ["bulk any acme", "bulk any other", "bulk reindex-0 acme"]
+
+
 def test_records_of_jobs_that_ended_long_ago_go_whatever_their_number(place: Place) -> None:
     ledger, clock = place.ledger, place.clock
     kept = BulkService(ledger=ledger, queue=None, clock=clock, retention=Retention(succeeded_jobs_s=DAY_S))

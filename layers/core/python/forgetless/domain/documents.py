@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
@@ -32,6 +33,10 @@ class Document:
 
 
 def in_turn(lists: Sequence[Sequence[Item]], limit: int) -> list[Item]:
-    """Up to `limit` items: the first of every list, then the second of every list, and so on."""
-    turns = chain.from_iterable(zip_longest(*lists))
+    """Up to `limit` items: the first of every list, then the second of every list, and so on.
+
+    If there are more lists than that, chance says which ones come, so that none is always left out.
+    """
+    some = random.sample(lists, len(lists)) if len(lists) > limit else lists
+    turns = chain.from_iterable(zip_longest(*some))
     return list(islice((item for item in turns if item is not None), limit))

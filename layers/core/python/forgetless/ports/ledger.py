@@ -290,8 +290,11 @@ class Maintenance(Protocol):
         0 where every write looks at the markers in its own transaction.
         """
 
-    def open_erasures(self, *, limit: int) -> list[Erasure]:
-        """Erasures of any tenant that still hide data, the oldest first; may be seconds out of date."""
+    def open_erasures(self, *, limit: int, each: int) -> list[Erasure]:
+        """Up to `limit` erasures that still hide data, at most `each` of a tenant; may be seconds out of date.
+
+        The oldest of every tenant comes first, then the second of every tenant, and so on.
+        """
 
     def scope_messages(
         self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None

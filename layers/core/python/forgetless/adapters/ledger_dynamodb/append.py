@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 
+#: The attributes of a head that stay with the next version.
+_KEPT = ("behind", idempotency_records.NEXT_NOTE)
 #: The attributes of a head that say how often, since when and why the index refused its memory.
 REFUSAL_ATTRIBUTES = frozenset({"refusals", "aside_since", "aside_reason"})
 
@@ -191,8 +193,7 @@ def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
     }
     if memory.expiration_date is not None:
         unit.put(item_keys.expiring(tenant), {"tenant": to_blob(tenant)})
-    if head is not None and "behind" in head:
-        item["behind"] = head["behind"]
+    item |= {name: head[name] for name in _KEPT if name in head} if head is not None else {}
     since = memory.pending_since(contested=head is not None and (waits(head) or "behind" in head))
     unit.put(key, mark_pending(unit.with_body(key, item, dump_memory(memory)), memory, since))
     changes.setdefault(memory.id, _Change(None, memory)).after = memory
@@ -220,12 +221,14 @@ def _archive(unit: Unit, head: Item, held: Memory, *, erased: bool) -> None:
     unit.put_new(key, {name: head[name] for name in kept if name in head})
     if not erased:
         return
-    for item in unit.query(key.pk):
-        if item["sk"].startswith(item_keys.ANSWERS):
-            # Answers stored for an Idempotency-Key also show the text. The job itself still runs only once.
-            idempotency_records.drop(unit, tenant, from_blob(item["name"]))
+    # Answers stored for an Idempotency-Key also show the text. The job itself still runs only once.
+    idempotency_records.drop_shown(unit, tenant, [one for one in unit.query(key.pk) if _is_note(one)])
     for version in range(1, held.version + 1):
         _blank_event(unit, item_keys.event(tenant, held.id, version))
+
+
+def _is_note(item: Item) -> bool:
+    return str(item["sk"]).startswith(item_keys.ANSWERS)
 
 
 def _blank_event(unit: Unit, key: item_keys.Key) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 from itertools import chain, islice
 
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.jobs import JobStore
 from forgetless.adapters.ledger_dynamodb.pending import PENDING, PendingStore, everything
 from forgetless.adapters.ledger_dynamodb.table import key_of
+from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_age
 from forgetless.ports.ledger import Backlog
 
 __all__ = ["BacklogStore"]
@@ -21,8 +21,7 @@ class BacklogStore(JobStore, PendingStore):
     """The part of `forgetless.ports.ledger.Maintenance` about what waits; it may be seconds out of date."""
 
     def backlog(self, *, jobs: int, counted: int) -> Backlog:
-        queues = [self._table.queue_entries(queue, page=counted) for queue in item_keys.OPEN_QUEUES]
-        entries = list(islice(heapq.merge(*queues, key=lambda entry: str(entry["gsi1sk"])), counted))
+        entries = list(islice(by_age(self._table, item_keys.OPEN_QUEUES, Look(each=counted)), counted))
         oldest = [key_of(entry) for entry in entries[:jobs]]
         held = self._jobs(oldest)
         failed = chain.from_iterable(self._table.queue(queue, page=counted) for queue in item_keys.FAILED_QUEUES)

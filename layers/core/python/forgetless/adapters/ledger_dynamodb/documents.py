@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
-from forgetless.adapters.ledger_dynamodb.table import Between, portions
+from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
+from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_age
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import OF_MEMORIES, Document, in_turn
 
 __all__ = ["DocumentStore", "forget", "of_memory"]
-
-#: The most keys in the queue of what is due that one look takes, oldest first. There are about 7,000 in one page.
-_MOST_KEYS = 50_000
 
 
 class DocumentStore(Store):
@@ -47,19 +45,18 @@ class DocumentStore(Store):
         return [held[key] for key in wanted if key in held], following
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
-        return list(islice(self._due(kind, now, limit), limit))
+        # The index may still name many that were moved or deleted just now.
+        entries = by_age(self._table, [item_keys.due_queue(kind)], Look(now, 2 * limit))
+        found: list[Document] = []
+        for portion in portions(map(key_of, entries), max(limit, 1)):
+            found += self._those_due(portion, now)
+            if len(found) >= limit:
+                break
+        return found[:limit]
 
     def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
-        limits = Between(list_entries.LOWEST, now + "~")
-        found: dict[str, list[Key]] = {}
-        for key in islice(self._table.queue(item_keys.due_queue(kind), limits), _MOST_KEYS):
-            of_tenant = found.setdefault(key.pk, [])  # a document's partition is that of its tenant and kind
-            if len(of_tenant) < each:
-                of_tenant.append(key)
-        wanted = in_turn(list(found.values()), limit)
-        held = self._documents(wanted)
-        documents = (held[key] for key in wanted if key in held)
-        return [one for one in documents if one.due_at is not None and one.due_at <= now]
+        keys = self._turns.in_turn([item_keys.due_queue(kind)], until=now, each=each)
+        return self._those_due(in_turn(keys, limit), now)
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         return self._units.run(lambda unit: _delete(unit, item_keys.document(tenant, kind, id_)))
@@ -68,15 +65,10 @@ class DocumentStore(Store):
         found = self._table.bodies(list(self._table.read(wanted).values()))
         return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in found}
 
-    def _due(self, kind: str, now: str, limit: int) -> Iterator[Document]:
-        # The sort key continues after the time, so `now` must be followed by a text that sorts above everything.
-        limits = Between(list_entries.LOWEST, now + "~")
-        for portion in portions(self._table.queue(item_keys.due_queue(kind), limits, page=limit), max(limit, 1)):
-            held = self._documents(list(portion))
-            for key in portion:
-                document = held.get(key)
-                if document is not None and document.due_at is not None and document.due_at <= now:
-                    yield document
+    def _those_due(self, keys: list[Key], now: str) -> list[Document]:
+        held = self._documents(keys)
+        documents = (held[key] for key in keys if key in held)
+        return [one for one in documents if one.due_at is not None and one.due_at <= now]
 
 
 def of_memory(tenant: str, memory_id: str) -> list[Key]:
@@ -119,7 +111,7 @@ def _put(unit: Unit, document: Document) -> bool:
         "due": document.due_at,
     }
     if document.due_at is not None:
-        place = f"{document.due_at}#{item_keys.part(document.tenant)}#{item_keys.part(document.id)}"
+        place = item_keys.turn(document.tenant, document.due_at, item_keys.part(document.id))
         item |= {"gsi1pk": item_keys.due_queue(document.kind), "gsi1sk": place}
     unit.put(key, unit.with_body(key, item, dump(document.body)))
     unit.put(_entry(item), {"id": to_blob(document.id)})

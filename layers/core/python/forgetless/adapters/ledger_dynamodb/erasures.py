@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump_marker, dump_targets, from_blob, load_marker, load_targets, to_blob
 from forgetless.adapters.ledger_dynamodb import append, item_keys, schema, totals
@@ -20,6 +19,7 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Along, Between, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.domain.documents import in_turn
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
 from forgetless.domain.errors import ErasedError, ShownErasedError, TenantDeletedError, VersionConflictError
 from forgetless.domain.jobs import Job
@@ -63,8 +63,8 @@ class ErasureStore(Store):
     def late_writes_s(self) -> float:
         return _LATE_WRITES_S
 
-    def open_erasures(self, *, limit: int) -> list[Erasure]:
-        wanted = list(islice(self._table.queue(item_keys.OPEN_ERASURES, page=limit), limit))
+    def open_erasures(self, *, limit: int, each: int) -> list[Erasure]:
+        wanted = in_turn(self._turns.in_turn([item_keys.OPEN_ERASURES], each=each), limit)
         items = self._table.read(wanted)
         return [found for key in wanted if (found := _erasure(items.get(key))) is not None]
 
@@ -200,7 +200,7 @@ def _begin(unit: Unit, tenant: str, targets: tuple[Target, ...], at: str, *, clo
         "marker": dump_marker(key, erasure),
         "targets": dump_targets(targets),
         "gsi1pk": item_keys.OPEN_ERASURES,
-        "gsi1sk": f"{at}#{item_keys.part(tenant)}#{erasure.number:012d}",
+        "gsi1sk": item_keys.turn(tenant, at, f"{erasure.number:012d}"),
         **({CLOSED: True} if closes else {}),
     }
     unit.put_new(marker, item)

@@ -26,7 +26,9 @@ __all__ = [
     "EXPIRY_QUEUES",
     "FAILED_QUEUES",
     "HEAD",
+    "HOUR",
     "INDEX",
+    "IN_TURN",
     "LIVE",
     "MESSAGES",
     "OLDER",
@@ -78,6 +80,7 @@ __all__ = [
     "text",
     "total",
     "totals",
+    "turn",
     "usage",
     "usage_partition",
 ]
@@ -101,6 +104,10 @@ STAGES = "X"
 OPEN_ERASURES = "U"
 #: The partition with the tenants that may have memories with an expiration date.
 EXPIRING = "Y"
+
+#: The first character of sort keys in the queues that are read in turn (see turn_queues), and how much of a timestamp
+#: names its hour.
+IN_TURN, HOUR = "!", len("2026-11-29T16")
 
 #: The values of the attribute `state` of a memory's head.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
@@ -150,9 +157,9 @@ def event(tenant: str, memory_id: str, version: int) -> Key:
     return Key(head(tenant, memory_id).pk, f"V#{version:08d}")
 
 
-def answer(tenant: str, memory_id: str, name: str) -> Key:
-    """The note that a stored answer contains a memory."""
-    return Key(head(tenant, memory_id).pk, ANSWERS + part(name))
+def answer(tenant: str, memory_id: str, place: str) -> Key:
+    """The note that a stored answer shows a memory."""
+    return Key(head(tenant, memory_id).pk, ANSWERS + part(place))
 
 
 def superseded(tenant: str, memory_id: str, older_id: str) -> Key:
@@ -325,6 +332,11 @@ def stage_chunk(stage_id: str, number: int) -> Key:
 def queued(tenant: str, since: str, order: str = "") -> str:
     """The sort key of a memory in the queues of pending, behind and set-aside memories: by tenant, then by time."""
     return f"{part(tenant)}#{since}#{order}"
+
+
+def turn(tenant: str, time: str, order: str) -> str:
+    """The sort key in a queue that is read in turn: by hour, then by tenant, then by time."""
+    return f"{IN_TURN}{time[:HOUR]}#{part(tenant)}#{time}#{order}"
 
 
 def queue_of(queues: tuple[str, ...], word: str) -> str:

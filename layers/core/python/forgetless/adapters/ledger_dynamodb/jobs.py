@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
+import random
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
@@ -14,6 +14,7 @@ from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.leases_and_keys import first_slot, take_slot
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
+from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_age
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import in_turn
@@ -37,8 +38,8 @@ _BETWEEN = b"\n"
 _SOME = 99
 #: About how many items `put_jobs` writes in one transaction; DynamoDB allows 100. A job or a message is two.
 _ITEMS = 80
-#: How many open jobs a look sees, the oldest first, and how many of a tenant it reads.
-_MOST_KEYS, _OLDEST = 50_000, 200
+#: How many open jobs of a tenant a look in turn reads, the oldest first.
+_OLDEST = 200
 #: So many messages with so many characters fit into one transaction with their job, whatever their alphabet.
 _FEW = 30
 _FEW_CHARS = 500_000
@@ -96,20 +97,15 @@ class JobStore(Store):
         return self._units.run(lambda unit: _update(unit, job, held, used))
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        streams = [self._stuck(queue, now, pending_before, limit) for queue in item_keys.OPEN_QUEUES]
-        oldest = heapq.merge(*streams, key=lambda job: (job.created_at, job.id))
-        return list(islice(oldest, limit))
+        keys = map(key_of, by_age(self._table, item_keys.OPEN_QUEUES, Look()))
+        stuck = (self._stuck_among(portion, now, pending_before) for portion in portions(keys, max(limit, 1)))
+        return list(islice(chain.from_iterable(stuck), limit))
 
     def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
-        queues = (self._table.queue_entries(queue) for queue in item_keys.OPEN_QUEUES)
-        found: dict[str, list[Key]] = {}
-        for entry in islice(heapq.merge(*queues, key=lambda entry: str(entry["gsi1sk"])), _MOST_KEYS):
-            key = key_of(entry)
-            of_tenant = found.setdefault(key.pk.rpartition("#")[0], [])  # a job's partition: its tenant and its id
-            if len(of_tenant) < _OLDEST:
-                of_tenant.append(key)
-        lists = [self._of_speakers(keys, now, pending_before, each) for keys in found.values()]
-        return in_turn(lists, limit)
+        found = self._turns.in_turn(item_keys.OPEN_QUEUES, each=_OLDEST)
+        random.shuffle(found)  # so that none is always left out if more tenants wait than one look reads
+        lists = (self._of_speakers(keys, now, pending_before, each) for keys in found)
+        return in_turn(list(islice(filter(None, lists), limit)), limit)
 
     def _of_speakers(self, keys: list[Key], now: str, pending_before: str, most: int) -> list[Job]:
         """Up to `most` stuck jobs among these, the oldest of each speaker."""
@@ -161,10 +157,6 @@ class JobStore(Store):
         kept = [item for item in self._table.read(wanted).values() if not self._table.expiry.is_over(item)]
         return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in self._table.bodies(kept)}
 
-    def _stuck(self, queue: str, now: str, pending_before: str, limit: int) -> Iterator[Job]:
-        for portion in portions(self._table.queue(queue, page=limit), max(limit, 1)):
-            yield from self._stuck_among(portion, now, pending_before)
-
     def _stuck_among(self, keys: Sequence[Key], now: str, pending_before: str) -> Iterator[Job]:
         held = self._jobs(keys)
         return (held[key] for key in keys if key in held and _is_stuck(held[key], now, pending_before))
@@ -210,7 +202,8 @@ def _put(unit: Unit, job: Job) -> None:
     ends = unit.expiry.of_job(job)
     item: Item = {"tenant": to_blob(job.tenant), "created": job.created_at, **ends}
     if not job.finished:
-        item |= {"gsi1pk": item_keys.queue_of(item_keys.OPEN_QUEUES, job.id), "gsi1sk": entry.sk}
+        place = item_keys.turn(job.tenant, job.created_at, item_keys.part(job.id))
+        item |= {"gsi1pk": item_keys.queue_of(item_keys.OPEN_QUEUES, job.id), "gsi1sk": place}
     elif job.state is JobState.FAILED:
         place = _sort_key(job.updated_at, job.id)
         item |= {"gsi1pk": item_keys.queue_of(item_keys.FAILED_QUEUES, job.id), "gsi1sk": place}

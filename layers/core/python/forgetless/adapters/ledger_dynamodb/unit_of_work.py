@@ -20,6 +20,7 @@ from forgetless.adapters.ledger_dynamodb.failures import ContendedError, LockedE
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.staged_commit import Write
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, joined, key_of, part_keys
+from forgetless.adapters.ledger_dynamodb.turn_queues import TurnQueues
 from forgetless.domain.errors import LedgerError
 
 __all__ = ["Store", "Unit", "Units", "body_bytes"]
@@ -218,11 +219,12 @@ class Units:
 
 
 class Store:
-    """What the stores of this package share: the table and its units of work."""
+    """What the stores of this package share: the table, its units of work, and its queues that are read in turn."""
 
     def __init__(self, units: Units) -> None:
         self._units = units
         self._table = units.table
+        self._turns = TurnQueues(units.table)
 
     def digest_key(self) -> bytes:
         """See `forgetless.ports.request_ledger.ErasureStore`."""

@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 
 from forgetless.adapters.ledger_codec import dump_marker, dump_targets, from_blob, load_marker, load_targets, to_blob
 from forgetless.adapters.ledger_sqlite import append
 from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.documents import in_turn
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
 from forgetless.domain.errors import ErasedError, ShownErasedError, TenantDeletedError, VersionConflictError
 from forgetless.domain.jobs import Job
@@ -39,6 +41,13 @@ INSERT OR REPLACE INTO erasure_states (tenant, last, hiding, first, key, closed)
 
 _CLOSING = """
 SELECT number, begun_at, id FROM erasures WHERE tenant = ? AND closes = 1 ORDER BY number DESC LIMIT 1
+"""
+
+_OPEN = """
+SELECT tenant, number, targets, begun_at, id, closes FROM (
+    SELECT tenant, number, row_number() OVER (PARTITION BY tenant ORDER BY begun_at, number) AS turn
+    FROM erasures INDEXED BY erasures_open WHERE targets IS NOT NULL
+) CROSS JOIN erasures USING (tenant, number) WHERE turn <= ? ORDER BY tenant, turn
 """
 
 _CLEAR = """
@@ -78,8 +87,11 @@ class ErasureStore(Store):
     def late_writes_s(self) -> float:
         return 0.0
 
-    def open_erasures(self, *, limit: int) -> list[Erasure]:
-        return self._connections.read(lambda db: open_erasures(db, limit))
+    def open_erasures(self, *, limit: int, each: int) -> list[Erasure]:
+        found = self._connections.read(lambda db: open_erasures(db, each=each))
+        tenants = groupby(found, key=lambda erasure: erasure.tenant)
+        lists = sorted((list(of_tenant) for _, of_tenant in tenants), key=lambda those: those[0].begun_at)
+        return in_turn(lists, limit)
 
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         self._connections.write(lambda db: _end(db, tenant, number, expires_at), durable=True)
@@ -104,15 +116,11 @@ def incarnation_of(db: sqlite3.Connection) -> str:
     return "" if row is None else str(row[0])
 
 
-def open_erasures(db: sqlite3.Connection, limit: int) -> list[Erasure]:
-    """Erasures whose ids are still there in clear, the oldest first."""
-    query = (
-        "SELECT tenant, number, targets, begun_at, id, closes FROM erasures INDEXED BY erasures_open"
-        " WHERE targets IS NOT NULL ORDER BY begun_at, tenant, number LIMIT ?"
-    )
+def open_erasures(db: sqlite3.Connection, *, each: int) -> list[Erasure]:
+    """Erasures whose ids are still there in clear, by tenant, up to `each` of the oldest of one."""
     return [
         Erasure(from_blob(tenant), number, load_targets(targets), begun_at, id_, bool(closes))
-        for tenant, number, targets, begun_at, id_, closes in db.execute(query, (limit,)).fetchall()
+        for tenant, number, targets, begun_at, id_, closes in db.execute(_OPEN, (each,)).fetchall()
     ]
 
 

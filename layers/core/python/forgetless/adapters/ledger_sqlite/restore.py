@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -55,7 +56,7 @@ def unfinished_erasures(place: Path) -> tuple[str, list[Erasure]]:
         with closing(read_only(place)) as raw:
             if version_of(raw) < SCHEMA_VERSION or not is_usable(raw):
                 return "", []
-            return incarnation_of(raw), open_erasures(raw, -1)
+            return incarnation_of(raw), open_erasures(raw, each=sys.maxsize)
     except sqlite3.Error:
         return "", []
 

@@ -187,8 +187,8 @@ class HidingOperatorLedger(HidingLedger):
     def late_writes_s(self) -> float:
         return self.whole.late_writes_s()
 
-    def open_erasures(self, *, limit: int) -> list[Erasure]:
-        return self.whole.open_erasures(limit=limit)
+    def open_erasures(self, *, limit: int, each: int) -> list[Erasure]:
+        return self.whole.open_erasures(limit=limit, each=each)
 
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         self.whole.end_erasure(tenant, number, expires_at=expires_at)

@@ -210,7 +210,7 @@ class FillWork:
 
     def _refused(self, job: BulkJob, progress: Progress, reason: str) -> Progress:
         """The end of a job whose generation may not serve, unless an erasure explains it that has not ended."""
-        if self._ledger.open_erasures(limit=1):
+        if self._ledger.open_erasures(limit=1, each=1):
             return replace(progress, wait_s=_ERASURE_S)
         self._refuse(job, reason)
         return replace(progress, cursor=None)

@@ -11,8 +11,9 @@ __all__ = ["BulkWorker"]
 
 #: The seconds of a portion. They are few, because one worker does the portions of all jobs in turn.
 PORTION_S = 5.0
-#: How many jobs are read at once, of all tenants and of each. Those that are due for longest come first.
-_JOBS, _EACH = 200, 20
+#: How many jobs are read at once, of all tenants and of each. Those that are due for longest come first. A tenant's are
+#: more than the deletes by filter that it may have open, so that these do not hide what it has in other lanes.
+_JOBS, _EACH = 200, 50
 #: Jobs that belong to no tenant take turns as if each were a tenant.
 _NOBODY = ""
 
@@ -28,18 +29,23 @@ class BulkWorker:
     def turn(self) -> bool:
         """Do a portion for each tenant, and remove jobs that ended long ago; False when none has moved.
 
-        It is a portion of the job that is due for longest, or of the next if that does not move.
+        It is a portion of the job that is due for longest, or of the next in another lane if that does not move.
         """
         moved = False
         served: set[str] = set()
+        taken: set[tuple[str, str]] = set()
         for document in self._ledger.due_in_turn(BULK_JOB, now=self._clock.now(), limit=_JOBS, each=_EACH):
             job = BulkJob.of(document)
             if job.finished:
                 self._bulk.remove(job)
                 moved = True
-            elif job.tenant not in served and self._portion(job):
+            elif job.tenant in served or (job.tenant, job.lane) in taken:
+                continue
+            elif self._portion(job):
                 moved = True
                 served |= {job.tenant} - {_NOBODY}
+            else:  # its lane is that of another worker, which may have died, for all jobs in it
+                taken.add((job.tenant, job.lane))
         return moved
 
     def _portion(self, job: BulkJob) -> bool:

@@ -45,8 +45,9 @@ _STEP = 200
 _KEPT_S = 15 * 86_400.0
 #: Sweep starts the job of an erasure whose request died before it could, after this time.
 _LOST_AFTER_S = 120.0
-#: At most this many erasures are looked after in one run of sweep.
-_LOOKED_AT = 100
+#: At most this many erasures, of all tenants and of each, are looked after in one run of sweep, and for how long.
+_LOOKED_AT, _EACH = 1000, 100
+_LOOK_S = 5.0
 #: The namespace of the ids of erase jobs.
 _ERASE_JOBS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000003")
 
@@ -267,8 +268,12 @@ class Erasures:
     def look_after(self) -> int:
         """Start the jobs of erasures that have none, and late passes; returns how many erasures were looked at."""
         late_s = self._ledger.late_writes_s()
-        found = self._ledger.open_erasures(limit=_LOOKED_AT)
-        for erasure in found:
+        give_up = self._clock.monotonic() + _LOOK_S
+        count = 0
+        for erasure in self._ledger.open_erasures(limit=_LOOKED_AT, each=_EACH):
+            if self._clock.monotonic() >= give_up:
+                break
+            count += 1
             age = seconds_between(erasure.begun_at, self._clock.now())
             if age >= _LOST_AFTER_S and self._ledger.erasure_state(erasure.tenant).closed:
                 continue  # the deletion of its tenant removes the rows
@@ -278,7 +283,7 @@ class Erasures:
                 start_erase_job(self._bulk, erasure, self._ledger.digest_key(), done_at_least=True)
             if late_s and age >= late_s:
                 start_erase_job(self._bulk, erasure, self._ledger.digest_key(), number=1 + int((age - late_s) // 60))
-        return len(found)
+        return count
 
     def _record(self, erasure: Erasure, progress: Progress, id_: str) -> None:
         """Record the job of an erasure that the request itself has finished, or start the job that goes on."""

@@ -192,7 +192,7 @@ class SweepService:
         if not self._bulk.queued:  # then its worker looks for what is due
             return 0
         return self._in_portions(
-            lambda now: self._ledger.due_documents(BULK_JOB, now=now, limit=PORTION),
+            lambda now: self._ledger.due_in_turn(BULK_JOB, now=now, limit=PORTION, each=PORTION),
             lambda due: sum(self._again(BulkJob.of(document)) for document in due),
         )
 

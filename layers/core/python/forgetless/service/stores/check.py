@@ -146,7 +146,7 @@ class StoreCheck:
     def _may_be_erased(self, tenant: str | None, rows: int) -> bool:
         """Whether memories that the index lacks may be those that an erasure hides and has not removed yet."""
         if tenant is None:
-            return bool(self._ledger.open_erasures(limit=1))
+            return bool(self._ledger.open_erasures(limit=1, each=1))
         if not self._ledger.erasure_state(tenant).hiding:
             return False
         shown = [] if rows else [memory.id for memory in self._ledger.sample(tenant, limit=SAMPLES)]

@@ -1,0 +1,150 @@
+"""Queues that are read in turn by tenant, so that what waits of one tenant hides nothing of the others.
+
+Their sort key in the secondary index is `!hour#tenant#time#id` (`item_keys.in_turn`). A reader jumps to the next tenant
+of the hour, or to the next hour, whatever else the tenant has there, and it does not see later hours at all.
+
+Earlier versions wrote `time#…`. Their entries are read as well, up to a number, and get the new key with the next
+change of their item. The `!` lets an earlier version find new entries: it reads all keys up to a time.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import HOUR, IN_TURN, Key
+from forgetless.adapters.ledger_dynamodb.table import Between, Table, key_of
+
+__all__ = ["Look", "TurnQueues", "by_age"]
+
+#: The least number of keys in a page. A tenant that has fewer shares its page with the next ones.
+_PAGE = 100
+#: How many pages of all queues one look in turn reads: about two seconds.
+_MOST_PAGES = 500
+#: How many entries of earlier versions a look sees, the oldest first. There are about 7,000 in one page.
+_MOST_OLD = 50_000
+#: The character after the `#` that ends a tenant in a sort key, and texts that sort below and above what may follow.
+_NEXT, _LOWEST, _HIGHEST = "$", " ", "~~~~"
+#: Sort keys of entries of earlier versions are above this.
+_OLD = '"'
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a reader wants: entries with a time up to `until` (None: all), and of a tenant in an hour at most `each`."""
+
+    until: str | None = None
+    each: int | None = None
+
+    def wants(self, time: str, number: int) -> bool:
+        """Whether an entry is wanted that is this one of its tenant in its hour."""
+        return (self.each is None or number <= self.each) and (self.until is None or time <= self.until)
+
+    @property
+    def new(self) -> Between:
+        """The sort keys of new entries that may be wanted."""
+        last = "" if self.until is None else f"{self.until[:HOUR]}#"
+        return Between(IN_TURN, f"{IN_TURN}{last}{_HIGHEST}")
+
+    @property
+    def old(self) -> Between:
+        """The sort keys of wanted entries of earlier versions; their sort keys continue after the time."""
+        return Between(_OLD, _HIGHEST if self.until is None else f"{self.until}~")
+
+
+class TurnQueues:
+    """The looks in turn at some queues. A look that is too long for once goes on with the next one."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        #: Where the next look at a queue begins; without a place at its first key.
+        self._places: dict[str, str] = {}
+
+    def in_turn(self, queues: Sequence[str], *, until: str | None = None, each: int) -> list[list[Key]]:
+        """Of each tenant the keys of up to `each` entries, the oldest first; tenants with the oldest come first."""
+        look, pages = Look(until, each), max(_MOST_PAGES // len(queues), 1)
+        found: dict[str, list[tuple[str, Key]]] = {}
+        for queue in queues:
+            for entry in self._some(queue, look, pages):
+                found.setdefault(_tenant(entry), []).append(_placed(entry))
+            old: dict[str, int] = {}
+            for entry in islice(self._table.queue_entries(queue, look.old), _MOST_OLD):
+                old[_tenant(entry)] = seen = old.get(_tenant(entry), 0) + 1
+                if seen <= each:
+                    found.setdefault(_tenant(entry), []).append(_placed(entry))
+        lists = sorted(sorted(those) for those in found.values())
+        return [[key for _, key in those[:each]] for those in lists]
+
+    def _some(self, queue: str, look: Look, pages: int) -> Iterator[Item]:
+        """What a bounded number of pages has, from the place where the last look stopped, and round to it."""
+        begin, high = self._places.pop(queue, ""), look.new.high
+        ranges = [Between(begin, high)] if begin else []
+        ranges.append(Between(look.new.low, begin or high))
+        for limits in ranges:
+            for wanted, following in _pages(self._table, queue, look, limits):
+                yield from wanted
+                pages -= 1
+                if pages == 0:
+                    self._places[queue] = following
+                    return
+
+
+def by_age(table: Table, queues: Sequence[str], look: Look) -> Iterator[Item]:
+    """The entries of all tenants, the oldest first; an hour is read when it is reached."""
+    streams = [_new(table, queue, look) for queue in queues]
+    streams += [table.queue_entries(queue, look.old, page=_PAGE) for queue in queues]
+    merged = heapq.merge(*streams, key=lambda entry: _time(entry)[:HOUR])
+    for _, entries in groupby(merged, key=lambda entry: _time(entry)[:HOUR]):
+        yield from sorted(entries, key=_placed)
+
+
+def _new(table: Table, queue: str, look: Look) -> Iterator[Item]:
+    for wanted, _ in _pages(table, queue, look, look.new):
+        yield from wanted
+
+
+def _pages(table: Table, queue: str, look: Look, limits: Between) -> Iterator[tuple[list[Item], str]]:
+    """What is wanted of each page, and the sort key at which the next one begins; empty after the last one."""
+    size = _PAGE if look.each is None else max(look.each + 1, _PAGE)
+    low, group, seen = limits.low, "", 0
+    while low <= limits.high:
+        page = list(islice(table.queue_entries(queue, Between(low, limits.high), page=size), size))
+        wanted: list[Item] = []
+        passed = False
+        for entry in page:
+            if _group(entry) != group:
+                group, seen = _group(entry), 0
+            seen += 1
+            passed = not look.wants(_time(entry), seen)
+            wanted += [] if passed else [entry]
+        if len(page) < size:
+            yield wanted, ""
+            return
+        low = group + _NEXT if passed else str(page[-1]["gsi1sk"]) + _LOWEST
+        yield wanted, low
+
+
+def _group(entry: Item) -> str:
+    """The beginning of a new entry's sort key: its hour and its tenant."""
+    return str(entry["gsi1sk"]).rsplit("#", 2)[0]
+
+
+def _time(entry: Item) -> str:
+    return _placed(entry)[0].partition("#")[0]
+
+
+def _placed(entry: Item) -> tuple[str, Key]:
+    """The entry's item after what orders it among others of its hour."""
+    return str(entry["gsi1sk"]).split("#", 2 if _is_new(entry) else 0)[-1], key_of(entry)
+
+
+def _is_new(entry: Item) -> bool:
+    return str(entry["gsi1sk"]).startswith(IN_TURN)
+
+
+def _tenant(entry: Item) -> str:
+    """The tenant as a part of keys: it comes second in the partition key of whatever is in these queues."""
+    return str(entry["pk"]).split("#", 2)[1]
