@@ -9,12 +9,12 @@ from itertools import islice
 from typing import Any
 
 from forgetless.domain.documents import Document
-from forgetless.domain.errors import InvalidRequestError, LlmUnavailableError, NotFoundError
+from forgetless.domain.errors import ConflictError, InvalidRequestError, LlmUnavailableError, NotFoundError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.parse_platform import parse_platform_filter
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Memory
-from forgetless.domain.schema_exports import EXPORT, KEPT_S
+from forgetless.domain.schema_exports import ACCEPTED, EXPORT, KEPT_S
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
@@ -75,14 +75,22 @@ class ExportService:
     def create(
         self, tenant: str, schema: Mapping[str, Any], filters: Mapping[str, Any], instructions: str | None
     ) -> str:
-        """Store the request of an export and return its id. Raises FilterError."""
+        """Store the request of an export and return its id.
+
+        Raises FilterError, and ConflictError if anything of the tenant is erased meanwhile: the erasure may already
+        have looked through the requests, and this one may name what it is about.
+        """
         parse_platform_filter(filters)
+        accepted = self._ledger.erasure_state(tenant).last
         id_ = str(uuid.uuid4())
-        body = {"schema": dict(schema), "filters": dict(filters), "instructions": instructions}
+        body = {"schema": dict(schema), "filters": dict(filters), "instructions": instructions, ACCEPTED: accepted}
         now = self._clock.now()
         export = Document(tenant, EXPORT, id_, body, now, due_at=later(now, KEPT_S))
         if not self._ledger.put_document(export):
             raise InvalidRequestError("The export could not be created; try again.")
+        if self._ledger.erasure_state(tenant).last > accepted:
+            self._ledger.delete_document(tenant, EXPORT, id_)
+            raise ConflictError("Memories of this tenant were erased meanwhile; send the request of the export again.")
         return id_
 
     def get(
