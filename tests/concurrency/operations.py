@@ -304,6 +304,13 @@ def _begin_erasure(ledger: Ledger, tenant: str) -> Done:
     return Counter({"erasures": 1, f"erasure {begun.number}": 1})
 
 
+def _clear_entities(ledger: Ledger, tenant: str) -> Done:
+    cursor: str | None = ledger.clear_entities(tenant, limit=1)
+    while cursor is not None:
+        cursor = ledger.clear_entities(tenant, limit=1, cursor=cursor)
+    return Counter()
+
+
 def _end_erasure(ledger: Ledger, tenant: str) -> Done:
     state = ledger.erasure_state(tenant)
     if state.hiding:
