@@ -245,6 +245,22 @@ def test_an_export_that_is_asked_for_while_something_is_erased_is_not_kept(
     assert api.post("/v1/exports/", asked).status_code == 201
 
 
+def test_the_requests_of_exports_that_are_kept_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema_export, "MOST_KEPT", 2)
+    asked = {"schema": FACTS, "filters": ALICE}
+    assert [api.post("/v1/exports/", asked).status_code for _ in range(2)] == [201, 201]
+    refused = api.post("/v1/exports/", asked)
+    assert (refused.status_code, "requests of exports already" in refused.text, "30 days" in refused.text) == (
+        409,
+        True,
+        True,
+    )
+    assert api.post("/v1/exports/get/", {"filters": ALICE}).status_code == 200
+    api.world.clock.advance(30 * 86_400 + 1)
+    api.world.services.sweep.sweep()
+    assert api.post("/v1/exports/", asked).status_code == 201
+
+
 def test_a_late_pass_takes_only_exports_that_were_accepted_before_its_erasure(api: Api) -> None:
     ledger = api.world.ledger
     erasure = ledger.begin_erasure("default", [Target({"user_id": "alice"})], at=api.world.clock.now())

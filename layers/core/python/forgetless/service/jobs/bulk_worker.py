@@ -34,8 +34,7 @@ class BulkWorker:
         served: set[str] = set()
         for document in self._ledger.due_in_turn(BULK_JOB, now=self._clock.now(), limit=_JOBS, each=_EACH):
             job = BulkJob.of(document)
-            if job.finished:
-                self._bulk.remove(job)
+            if self._bulk.settle(job):
                 moved = True
             elif job.tenant not in served and self._portion(job):
                 moved = True
