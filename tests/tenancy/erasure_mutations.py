@@ -239,6 +239,20 @@ ERASURES = (
         "cannot_be_read",
     ),
     Mutation(
+        "erasure: takes messages of others that an imported memory names",
+        "service/transfer/own_sources.py",
+        "if scopes.get(ref, memory.scope) == memory.scope",
+        "if True",
+        ("tests/unit/service/transfer/test_own_sources.py", "-k", "no_source"),
+    ),
+    Mutation(
+        "import: messages of others are found under the memory that names them",
+        "service/writing/told.py",
+        "if ref in talk and talk[ref].scope == memory.scope]",
+        "if ref in talk]",
+        ("tests/unit/service/transfer/test_own_sources.py", "-k", "arrives_later"),
+    ),
+    Mutation(
         "erasure: takes exports that have its word in another field",
         "domain/schema_exports.py",
         "not named.isdisjoint(one.ids.items())",

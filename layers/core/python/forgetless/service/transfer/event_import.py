@@ -23,6 +23,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.named_ids import note_id, note_scope
 from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.transfer.mem0_history import foreign_events
+from forgetless.service.transfer.own_sources import with_own_sources
 from forgetless.service.writing.add import one_add
 from forgetless.service.writing.infer import LONGEST_LEASE_S, waiting
 
@@ -240,11 +241,12 @@ class EventImport:
         if histories[-1][0].memory.id != report.refused_memory:
             report.refused_memory = ""
         if free:
+            free = with_own_sources(self._ledger, tenant, free)
             self._ledger.append(free, unique=False)
             _note_added(free, report, payer)
         for one in paid:
             assert payer is not None
-            self._store_paid(one, payer)
+            self._store_paid(with_own_sources(self._ledger, tenant, one), payer)
             _note_added(one, report, payer)
 
     def _store_paid(self, events: Sequence[Event], payer: Payer) -> None:
