@@ -17,6 +17,7 @@ _SECRETS = ("tests/unit/adapters/test_llm_secrets.py",)
 _TRIALS = ("tests/unit/service/test_llm_trials.py",)
 _CURSORS = ("tests/unit/api/test_foreign_cursors.py",)
 _EMBEDDING = "tests/unit/service/writing/test_embedding_trials.py"
+_OPEN = "tests/unit/service/transfer/test_open_transfers.py"
 _DRAIN = ("tests/unit/service/generations/test_drain_time.py",)
 
 
@@ -58,6 +59,34 @@ _WORK = (
         "self._check_room([*done.facts, *facts])",
         "pass",
         ("tests/unit/service/writing/test_long_input.py", "-k", "too_much_of_the_metadata"),
+    ),
+    Mutation(
+        "imports and exports: any number that have not ended",
+        "service/transfer/transfer_jobs.py",
+        "        self._open(tenant, job_id)\n",
+        "",
+        (_OPEN, "-k", "open_and or apart"),
+    ),
+    Mutation(
+        "imports and exports: any number that begin again",
+        "service/transfer/transfer_jobs.py",
+        "        self._open(job.tenant, job.id)\n",
+        "",
+        (_OPEN, "-k", "open_and"),
+    ),
+    Mutation(
+        "imports and exports: kept for good if nobody goes on",
+        "service/transfer/transfer_jobs.py",
+        "            due_at=later(now, TRANSFER_IDLE_S),\n",
+        "",
+        (_OPEN, "-k", "apart or nobody"),
+    ),
+    Mutation(
+        "schema exports: any number of requests",
+        "service/transfer/schema_export.py",
+        "put_within(self._ledger, export, most=MOST_KEPT, full=_FULL)",
+        "self._ledger.put_document(export)",
+        ("tests/unit/api/platform/test_documents.py", "-k", "are_bounded"),
     ),
     Mutation(
         "import checks: any time",

@@ -78,6 +78,18 @@ def test_documents_are_listed_newest_first_in_pages(ledger: Ledger) -> None:
     assert pages == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
 
 
+def test_documents_are_counted_up_to_a_limit(ledger: Ledger) -> None:
+    assert ledger.count_documents("acme", "webhook", limit=9) == 0
+    for number in range(4):
+        ledger.put_document(a_document(f"{number}", second=number))
+    ledger.put_document(a_document("x", kind="feedback"))
+    ledger.put_document(a_document("y", tenant="other"))
+    assert [ledger.count_documents("acme", "webhook", limit=limit) for limit in (1, 3, 4, 9)] == [1, 3, 4, 4]
+    ledger.delete_document("acme", "webhook", "2")
+    ledger.put_document(replace(a_document("3", second=3), version=2))
+    assert ledger.count_documents("acme", "webhook", limit=9) == 3
+
+
 def test_a_cursor_of_somebody_else_is_refused(ledger: Ledger) -> None:
     with pytest.raises(InvalidRequestError, match="cursor"):
         ledger.documents("acme", "webhook", limit=3, cursor="nonsense")

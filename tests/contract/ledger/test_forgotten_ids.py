@@ -81,6 +81,28 @@ def test_counters_that_a_fault_has_left_go_with_the_end_of_the_erasure(
     assert left() == []
 
 
+def test_counters_of_other_ids_go_once_a_late_pass_looks_at_all(
+    ledger: Ledger, left: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erasure names the user alone, and a process died before it removed the counters of the agent and runs."""
+    whose = [
+        replace(WHOSE, run_id=f"{STEM}run") if not number else Scope("acme", run_id=f"{STEM}{number}")
+        for number in range(4)
+    ]
+    memories = [a_memory("a", number, scope=scope) for number, scope in enumerate(whose)]
+    others = a_memory("b", 0, scope=Scope("acme", user_id="bob", run_id="other"))
+    ledger.append(add(*memories, others))
+    with monkeypatch.context() as patch:
+        patch.setattr(totals, "clear", lambda *_arguments, **_named: 1 / 0)
+        with contextlib.suppress(ZeroDivisionError):  # SQLite has no such counters
+            ledger.append([delete(memory) for memory in memories])
+    cursor = ledger.clear_entities("acme", limit=2)
+    while cursor is not None:
+        cursor = ledger.clear_entities("acme", limit=2, cursor=cursor)
+    assert left() == []
+    assert {(one.kind, one.id) for one in ledger.entities("acme", limit=9).items} == {("user", "bob"), ("run", "other")}
+
+
 def test_nothing_names_whose_a_deleted_memory_was(ledger: Ledger, left: Callable[[], list[str]]) -> None:
     said = [a_message("a", place, scope=WHOSE, content=f"{STEM}said") for place in range(2)]
     refs = tuple(message.ref for message in said)

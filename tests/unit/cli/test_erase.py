@@ -130,6 +130,21 @@ def test_what_is_said_after_an_erasure_is_no_finding_nor_is_a_key(house: StoreHo
     assert "api_key" in out
 
 
+def test_exports_that_no_erasure_takes_are_no_finding(house: StoreHouse) -> None:
+    """One that has the word in another field, and one that was asked for after the erasure."""
+    erased(house)
+    with closing(SqliteLedger(house.path)) as ledger:
+        last = ledger.erasure_state("default").last
+        word = {"filters": {"AND": [{"user_id": "bo"}, {"metadata": {"friend": "ana-lund"}}]}}
+        later = {"filters": {"user_id": "ana-lund"}, "erasures_before": last}
+        for id_, body in (("word", word), ("later", later)):
+            ledger.put_document(Document("default", EXPORT, id_, body, at(1)))
+    _, out, _ = house.run(*WHO)
+    assert "export word names it" in out
+    assert "export later names it" in out
+    assert "no requests of exports" in out
+
+
 def test_a_delivery_names_the_erased_only_until_it_has_ended(house: StoreHouse) -> None:
     erased(house)
     waiting = Delivery(

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from forgetless.domain.documents import Document
+from forgetless.domain.erasures import Target
 from forgetless.domain.schema_exports import EXPORT
+from forgetless.service.jobs.erase_exports import erase_exports
 from forgetless.service.transfer import schema_export
 from forgetless.service.transfer.person_export import PersonExport
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
@@ -206,6 +209,68 @@ def test_a_number_that_is_no_id_is_nobody(api: Api) -> None:
         api.world.clock.advance(1)
     assert len(api.world.ledger.documents("default", EXPORT, limit=10)[0]) == 1
     assert b"bob" not in b"".join(held.portions("default", {"user_id": "1"}))
+
+
+def test_an_erasure_leaves_exports_that_have_its_id_in_another_field(api: Api) -> None:
+    year = {"AND": [{"user_id": "bob"}, {"metadata": {"year": "2026"}}]}
+    for filters in (year, {"run_id": "2026"}):
+        assert api.post("/v1/exports/", {"schema": FACTS, "filters": filters}).status_code == 201
+    api.say("I like tea.", user_id="bob", run_id="2026")
+    api.delete("/v1/memories/", params={"run_id": "2026"})
+    while api.world.services.bulk_worker.turn():
+        api.world.clock.advance(1)
+    [left] = api.world.ledger.documents("default", EXPORT, limit=10)[0]
+    assert left.body["filters"] == year
+
+
+def test_an_export_that_is_asked_for_while_something_is_erased_is_not_kept(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erasure has looked through the requests before this one is stored."""
+    put = api.world.ledger.put_document
+
+    def erased_first(document: Document) -> bool:
+        if document.kind == EXPORT:
+            monkeypatch.undo()
+            api.delete("/v1/memories/?user_id=alice")
+            while api.world.services.bulk_worker.turn():
+                api.world.clock.advance(1)
+        return put(document)
+
+    monkeypatch.setattr(api.world.ledger, "put_document", erased_first)
+    asked = {"schema": FACTS, "filters": ALICE}
+    refused = api.post("/v1/exports/", asked)
+    assert (refused.status_code, "send the request" in refused.text) == (409, True)
+    assert api.world.ledger.documents("default", EXPORT, limit=10)[0] == []
+    assert api.post("/v1/exports/", asked).status_code == 201
+
+
+def test_the_requests_of_exports_that_are_kept_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema_export, "MOST_KEPT", 2)
+    asked = {"schema": FACTS, "filters": ALICE}
+    assert [api.post("/v1/exports/", asked).status_code for _ in range(2)] == [201, 201]
+    refused = api.post("/v1/exports/", asked)
+    assert (refused.status_code, "requests of exports already" in refused.text, "30 days" in refused.text) == (
+        409,
+        True,
+        True,
+    )
+    assert api.post("/v1/exports/get/", {"filters": ALICE}).status_code == 200
+    api.world.clock.advance(30 * 86_400 + 1)
+    api.world.services.sweep.sweep()
+    assert api.post("/v1/exports/", asked).status_code == 201
+
+
+def test_a_late_pass_takes_only_exports_that_were_accepted_before_its_erasure(api: Api) -> None:
+    ledger = api.world.ledger
+    erasure = ledger.begin_erasure("default", [Target({"user_id": "alice"})], at=api.world.clock.now())
+    for number in (erasure.number - 1, erasure.number):
+        body = {"schema": FACTS, "filters": ALICE, "instructions": None, "erasures_before": number}
+        assert ledger.put_document(Document("default", EXPORT, str(number), body, api.world.clock.now()))
+    earlier = {"schema": FACTS, "filters": ALICE, "instructions": None}  # of an earlier version
+    assert ledger.put_document(Document("default", EXPORT, "earlier", earlier, api.world.clock.now()))
+    assert erase_exports(ledger, erasure, None) is None
+    assert [one.id for one in ledger.documents("default", EXPORT, limit=10)[0]] == [str(erasure.number)]
 
 
 def test_an_export_is_written_by_the_llm_from_the_memories_and_the_schema(new_api: NewApi) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
+from forgetless.domain.bulk_jobs import BULK_JOB, TRANSFER_KEPT_S, BulkJob
 from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.domain.jobs import JobState
+from forgetless.domain.times import date_of, later
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportPlace
 from tests.unit.service.world import World
 
@@ -48,7 +49,8 @@ def test_the_portions_are_the_export_and_the_last_one_is_empty(filled: World) ->
     assert got == b"".join(portion.lines for portion in filled.services.event_exports.portions("default"))
     assert answer == ExportAnswer(b"", ExportPlace(None, len(got), 12, ended=True))
     held = record(filled)
-    assert (held.state, held.done, held.due_at, answers > 5) == (JobState.SUCCEEDED, 12, None, True)
+    assert (held.state, held.done, answers > 5) == (JobState.SUCCEEDED, 12, True)
+    assert date_of(held.due_at or "") == date_of(later(held.updated_at, TRANSFER_KEPT_S))
     assert begun(filled) == ExportPlace("end.", len(got), 12, ended=True)
     assert fetch(filled, "end.") == answer
 

@@ -14,18 +14,23 @@ from typing import Any
 from forgetless.domain.digests import keyed_digest
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import JobState
+from forgetless.domain.retention import DAY_S
 
 __all__ = [
     "BULK_JOB",
     "FILTERS",
     "MOST_RANGES",
     "MUST_END",
+    "OF_CLIENTS",
     "OWNERS",
     "REMOVING",
     "TENANT_NAME",
+    "TRANSFER_IDLE_S",
+    "TRANSFER_KEPT_S",
     "BulkJob",
     "BulkKind",
     "Progress",
+    "open_kind",
     "owners_of",
 ]
 
@@ -57,7 +62,7 @@ class BulkKind(StrEnum):
     FILL = "fill"
     #: The filling of the collection of the past, for all tenants, after an upgrade. Its record belongs to no tenant.
     PAST = "past"
-    #: The worker of these two is a client, which sends or fetches one portion after the other. So they are never due.
+    #: The worker of these two is a client, which sends or fetches one portion after the other.
     IMPORT = "import"
     EXPORT = "export"
 
@@ -73,6 +78,15 @@ class BulkKind(StrEnum):
 REMOVING = frozenset({BulkKind.ERASE, BulkKind.DELETE, BulkKind.RETENTION, BulkKind.TENANT})
 #: The kinds that cannot be cancelled and are never given up.
 MUST_END = frozenset({BulkKind.ERASE, BulkKind.TENANT})
+#: The kinds that clients work on. They are due when their client has not gone on for so long; they then end. Their
+#: records are removed so long after the end.
+OF_CLIENTS = frozenset({BulkKind.IMPORT, BulkKind.EXPORT})
+TRANSFER_IDLE_S, TRANSFER_KEPT_S = 7 * DAY_S, 30 * DAY_S
+
+
+def open_kind(kind: BulkKind) -> str:
+    """The kind of the documents that stand for those jobs of a client's kind that have not ended; they are counted."""
+    return f"open-{kind}"
 
 
 def owners_of(key: bytes, tenant: str, users: Iterable[str]) -> list[str]:

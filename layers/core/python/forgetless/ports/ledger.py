@@ -312,6 +312,12 @@ class Maintenance(Protocol):
         A call looks at about `limit` scopes or names.
         """
 
+    def clear_entities(self, tenant: str, *, limit: int, cursor: str | None = None) -> str | None:
+        """Remove what is still kept of users, agents, apps and runs without live memories; returns the next cursor.
+
+        A call looks at about `limit` of them. A ledger that removes it with their last memory has nothing to do.
+        """
+
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         """Record that nothing is left of what the erasure covers: its marker hides nothing any more.
 

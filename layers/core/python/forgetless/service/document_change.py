@@ -42,25 +42,23 @@ def change_document(
             raise ConflictError(f"Others keep changing this {key[1].replace('_', ' ')}; try again.")
 
 
-def put_within(ledger: DocumentStore, document: Document, *, most: int) -> None:
+def put_within(ledger: DocumentStore, document: Document, *, most: int, full: str | None = None) -> None:
     """Store a new document if its tenant then has at most `most` of its kind.
 
-    Raises ConflictError when there are already `most`, or a document with this id. If several writers compete for the
-    last place, it may be raised for all of them.
+    Raises ConflictError when there are already `most`, which `full` says with what helps, or a document with this id.
+    If several writers compete for the last place, it may be raised for all of them.
     """
     name = document.kind.replace("_", " ")
-    full = ConflictError(f"There are {most} {name}s already; delete one first.")
+    refusal = ConflictError(full or f"There are {most} {name}s already; delete one first.")
     if _more_than(ledger, document, most - 1):
-        raise full
+        raise refusal
     if not ledger.put_document(document):
         raise ConflictError(f"There is a {name} with this id already.")
     # Others may have counted at the same time. The writer that counts last sees the documents of all.
     if _more_than(ledger, document, most):
         ledger.delete_document(document.tenant, document.kind, document.id)
-        raise full
+        raise refusal
 
 
 def _more_than(ledger: DocumentStore, document: Document, count: int) -> bool:
-    # A page leaves out what others delete while it is read, so the documents found may be too few. Its end is exact.
-    found, following = ledger.documents(document.tenant, document.kind, limit=max(count, 1))
-    return following is not None or len(found) > count
+    return ledger.count_documents(document.tenant, document.kind, limit=count + 1) > count

@@ -19,13 +19,14 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Along, Between, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.domain.cursors import entity_place, to_cursor
 from forgetless.domain.documents import in_turn
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
 from forgetless.domain.errors import ErasedError, ShownErasedError, TenantDeletedError, VersionConflictError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Message
 from forgetless.domain.scope import Scope
-from forgetless.ports.request_ledger import ErasuresBeside, Shown
+from forgetless.ports.request_ledger import ENTITY_KINDS, ErasuresBeside, Shown
 
 __all__ = ["CLOSED", "ErasureStore", "judge", "marker_key", "refuse", "refuse_unseen", "shown_keys", "state_of"]
 
@@ -68,14 +69,22 @@ class ErasureStore(Store):
         items = self._table.read(wanted)
         return [found for key in wanted if (found := _erasure(items.get(key))) is not None]
 
-    def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
+    def clear_entities(self, tenant: str, *, limit: int, cursor: str | None = None) -> str | None:
         # Who deletes the last memory of an id removes its counters in a unit of its own, which may have failed.
+        after = entity_place(cursor) if cursor is not None else None
+        found, more = totals.following(self._table, tenant, after=after, kinds=ENTITY_KINDS, limit=limit)
+        self._clear(tenant, [(one.kind, one.id) for one in found if one.total.live <= 0])
+        return to_cursor(found[-1].kind, found[-1].id) if more and found else None
+
+    def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         erasure = self.erasure(tenant, number)
         targets = () if erasure is None else erasure.targets
-        named = totals.named_in(Scope(tenant, **target.ids) for target in targets)
+        self._clear(tenant, totals.named_in(Scope(tenant, **target.ids) for target in targets))
+        self._units.run(partial(_end, tenant=tenant, number=number, expires_at=expires_at))
+
+    def _clear(self, tenant: str, named: Sequence[tuple[str, str]]) -> None:
         for some in portions(named, _CLEARED_AT_ONCE):
             self._units.run(partial(totals.clear, tenant=tenant, named=some))
-        self._units.run(partial(_end, tenant=tenant, number=number, expires_at=expires_at))
 
     def incarnation(self) -> str:
         return schema.incarnation_of(self._table.client)

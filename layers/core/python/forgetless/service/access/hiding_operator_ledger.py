@@ -190,6 +190,9 @@ class HidingOperatorLedger(HidingLedger):
     def open_erasures(self, *, limit: int, each: int) -> list[Erasure]:
         return self.whole.open_erasures(limit=limit, each=each)
 
+    def clear_entities(self, tenant: str, *, limit: int, cursor: str | None = None) -> str | None:
+        return self.whole.clear_entities(tenant, limit=limit, cursor=cursor)
+
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         self.whole.end_erasure(tenant, number, expires_at=expires_at)
 

@@ -21,7 +21,18 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from forgetless.domain.backoff import Backoff
-from forgetless.domain.bulk_jobs import BULK_JOB, MUST_END, REMOVING, BulkJob, BulkKind, Progress
+from forgetless.domain.bulk_jobs import (
+    BULK_JOB,
+    MUST_END,
+    OF_CLIENTS,
+    REMOVING,
+    TRANSFER_IDLE_S,
+    TRANSFER_KEPT_S,
+    BulkJob,
+    BulkKind,
+    Progress,
+    open_kind,
+)
 from forgetless.domain.errors import (
     ConflictError,
     DependencyError,
@@ -32,7 +43,7 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import BULK_MARGIN_S, MOST_ATTEMPTS
-from forgetless.domain.retention import Retention
+from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.times import later
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
@@ -236,9 +247,24 @@ class BulkService:
         if following is not None and not following.finished:
             self._send(following, delay_s=max(wait_s, _hold_s(following)))
 
-    def remove(self, job: BulkJob) -> None:
-        """Remove the record of a job that ended long ago: one that is due although it has ended."""
-        self._ledger.delete_document(job.tenant, BULK_JOB, job.id)
+    def settle(self, job: BulkJob) -> bool:
+        """Do what remains for a due job that needs no portion; False if it needs one.
+
+        The record of one that ended long ago is removed. An import whose client has not gone on for long ends where it
+        is, and may be begun again there; such an export is removed, because it would have to begin afresh.
+        """
+        if job.finished or job.kind is BulkKind.EXPORT:
+            self._ledger.delete_document(job.tenant, BULK_JOB, job.id)
+        elif job.kind is BulkKind.IMPORT:
+            now = self._clock.now()
+            error = f"nobody went on with it for {TRANSFER_IDLE_S / DAY_S:.0f} days"
+            ended = {"state": JobState.FAILED, "error": error, "completed_at": now}
+            if self._put(job, due_at=later(now, TRANSFER_KEPT_S), **ended) is None:
+                return True  # its client has gone on at this moment
+        else:
+            return False
+        self._close(job)
+        return True
 
     def send_again(self, job: BulkJob) -> bool:
         """Send the message of a job that is due; False if somebody has moved the job in the meantime.
@@ -309,9 +335,16 @@ class BulkService:
         now = self._clock.now()
         changes |= {"request": job.request_after_its_end, "due_at": self._removed_at(state, now)}
         ended = self._put(job, state=state, error=error, cursor=None, completed_at=now, **changes)
+        if ended is not None:
+            self._close(job)
         if ended is not None and ended.state is JobState.FAILED and not ended.cancelled:
             BULK_JOBS_FAILED.count()
         return ended
+
+    def _close(self, job: BulkJob) -> None:
+        """Count a transfer no longer."""
+        if job.kind in OF_CLIENTS:
+            self._ledger.delete_document(job.tenant, open_kind(job.kind), job.id)
 
     def _removed_at(self, state: JobState, now: str) -> str | None:
         """When the record of a job goes that has ended now."""

@@ -36,8 +36,7 @@ class BulkWorker:
         taken: set[tuple[str, str]] = set()
         for document in self._ledger.due_in_turn(BULK_JOB, now=self._clock.now(), limit=_JOBS, each=_EACH):
             job = BulkJob.of(document)
-            if job.finished:
-                self._bulk.remove(job)
+            if self._bulk.settle(job):
                 moved = True
             elif job.tenant in served or (job.tenant, job.lane) in taken:
                 continue

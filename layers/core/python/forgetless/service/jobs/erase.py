@@ -56,8 +56,9 @@ _ERASE_JOBS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000003")
 class _Place:
     """Where a pass is: the target, whether its memories are next (otherwise its messages), and the page.
 
-    After the last target come the exports, and then the names of speakers, target by target. These have numbers of
-    their own, so that a version without them takes such a place for the end of a pass.
+    After the last target come the exports, then the names of speakers, target by target, and in a late pass what is
+    kept of ids without memories. These have numbers of their own, so that a version without them takes such a place for
+    the end of a pass.
     """
 
     target: int = 0
@@ -155,10 +156,14 @@ class EraseWork:
         return _Place(late=age >= self._ledger.late_writes_s(), removal=self._remover.begin(erasure.tenant))
 
     def step(self, erasure: Erasure, place: _Place, job_id: str, *, deadline: float) -> _Place:
-        """Remove a page of messages, of memories or, at the end, of requests of exports and of names of speakers.
+        """Remove a page of messages, of memories or, at the end, of exports, of names of speakers and of empty ids.
 
         After the deadline, it leaves what is held for a later step.
         """
+        if place.target > 2 * len(erasure.targets):
+            # A memory of who is erased may have been the last one of a run or an agent, which no target names.
+            page = self._ledger.clear_entities(erasure.tenant, limit=_STEP, cursor=place.page)
+            return replace(place, page=page, target=place.target + (page is None))
         if place.target > len(erasure.targets):
             page = self._erase_names(erasure, place)
             return replace(place, page=page, target=place.target + (page is None))
@@ -312,8 +317,8 @@ def erase_job_id(erasure: Erasure, number: int = 0) -> str:
 
 
 def _is_through(erasure: Erasure, place: _Place) -> bool:
-    """Whether the pass has been through all targets, the exports and all names."""
-    return place.target > 2 * len(erasure.targets)
+    """Whether the pass has been through all targets, the exports and all names; a late one, through all ids as well."""
+    return place.target > 2 * len(erasure.targets) + place.late
 
 
 def _ended(job: Job, now: str) -> Job:

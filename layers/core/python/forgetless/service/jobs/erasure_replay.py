@@ -24,7 +24,7 @@ from forgetless.domain.erasure_log import (
     tenant_digest,
 )
 from forgetless.domain.erasures import Target
-from forgetless.domain.schema_exports import EXPORT
+from forgetless.domain.schema_exports import EXPORT, scopes_named
 from forgetless.domain.scope import Scope
 from forgetless.domain.webhook_deliveries import DELIVERY, Delivery
 from forgetless.ports.clock import Clock
@@ -33,7 +33,6 @@ from forgetless.ports.ledger import Ledger, Tell
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.delete_tenant import shut, start_deletion
 from forgetless.service.jobs.erase import start_erase_job
-from forgetless.service.jobs.erase_exports import scopes_named
 
 __all__ = ["ErasureReplay", "ReplayReport", "tenants_of"]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from forgetless.domain.audit import AUDIT
-from forgetless.domain.bulk_jobs import BulkKind
+from forgetless.domain.bulk_jobs import OF_CLIENTS, BulkKind, open_kind
 from forgetless.domain.documents import Document
 from forgetless.domain.retention import DAY_S, DISMISSED_AT, Retention
 from forgetless.domain.schema_exports import EXPORT
@@ -32,7 +32,7 @@ PART_S = 10.0
 _RECORDS_S = 3600.0
 #: Documents that are removed when they are due, or so many seconds later. Deliveries are so late only where nothing
 #: delivers webhooks.
-_ENDING = {EXPORT: 0.0, AUDIT: 0.0, DELIVERY: 7 * DAY_S}
+_ENDING = {EXPORT: 0.0, AUDIT: 0.0, DELIVERY: 7 * DAY_S, **{open_kind(kind): 0.0 for kind in OF_CLIENTS}}
 #: The most tenants for which a day's jobs are started.
 _TENANTS = 10_000
 #: A document that belongs to no tenant: the day before which what expired is deleted by jobs that have been started.

@@ -197,10 +197,7 @@ class SweepService:
         )
 
     def _again(self, job: BulkJob) -> bool:
-        if not job.finished:
-            return self._bulk.send_again(job)
-        self._bulk.remove(job)
-        return False
+        return not self._bulk.settle(job) and self._bulk.send_again(job)
 
     def _bring_back(self, job: Job) -> bool:
         """Send a stuck job to the queue again, or give it up if too many workers have failed to finish it."""

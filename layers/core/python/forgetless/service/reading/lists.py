@@ -92,7 +92,10 @@ class ReadService:
         """For each memory id, the raw messages it was made from, without those that were erased."""
         refs = sorted({ref for memory in memories for ref in memory.sources})
         found = self._ledger.read_messages(tenant, refs) if refs else {}
-        return {memory.id: [found[ref] for ref in memory.sources if ref in found] for memory in memories}
+        said = {memory.id: [found[ref] for ref in memory.sources if ref in found] for memory in memories}
+        # An imported line may name any message as its source.
+        scopes = {memory.id: memory.scope for memory in memories}
+        return {id_: [one for one in messages if one.scope == scopes[id_]] for id_, messages in said.items()}
 
     def newest(self, tenant: str, memory_id: str) -> Memory | None:
         """The newest version of the memory, even if it is deleted; None if it is unknown."""

@@ -9,17 +9,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.documents import OF_MEMORIES
 from forgetless.domain.erasure_log import LoggedErasure, tenant_digest
 from forgetless.domain.erasure_receipts import Cleaning, receipt_of
-from forgetless.domain.erasures import Accepted, ErasureMarker, Markers, marked_ids
+from forgetless.domain.erasures import Accepted, ErasureMarker, Markers, Target, marked_ids
 from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.identifiers import all_spellings
 from forgetless.domain.known_names import NameOwner
 from forgetless.domain.memory import Memory
-from forgetless.domain.schema_exports import EXPORT
+from forgetless.domain.schema_exports import ACCEPTED, EXPORT, is_about
 from forgetless.domain.scope import Scope
 from forgetless.domain.webhook_deliveries import DELIVERY, Delivery
 from forgetless.ports.erasure_log import ErasureLog
@@ -70,6 +71,12 @@ class _Erased:
     def owns(self, scope: Scope) -> bool:
         return any(all(getattr(scope, name) == value for name, value in ids.items()) for ids in all_spellings(self.ids))
 
+    def is_exported(self, request: Mapping[str, Any]) -> bool:
+        """Whether the request of an export should be gone. Others have a word of the id in another field."""
+        if self.number and int(request.get(ACCEPTED, 0)) >= self.number:
+            return False
+        return is_about(map(Target, all_spellings(self.ids)), request.get("filters"))
+
 
 class ErasureCheck:
     """`ledger` must show all rows; `indexes` are those of all generations, each with the length of its vectors."""
@@ -88,7 +95,7 @@ class ErasureCheck:
         erased = _Erased(tenant, ids, max(numbers, default=0))
         found = [self._of_log(erased), *self._of_ledger(erased), self._of_feedback(tenant), self._of_index(erased)]
         documents = list(self._documents(erased))
-        return [*found, *self._of_documents(tenant, documents), *self._of_jobs(tenant, documents, list(cleanings))]
+        return [*found, *self._of_documents(erased, documents), *self._of_jobs(tenant, documents, list(cleanings))]
 
     def receipt(self, tenant: str, job: BulkJob, cleanings: Iterable[Cleaning]) -> list[Checked]:
         """Look for everything that the erasure of a receipt covers; the log has digests of its ids.
@@ -201,7 +208,7 @@ class ErasureCheck:
             return True
         return erased.owns(memory.scope) and erased.is_older(memory)
 
-    def _documents(self, erased: _Erased) -> Iterator[Mapping[str, object]]:
+    def _documents(self, erased: _Erased) -> Iterator[Mapping[str, Any]]:
         """The records that name the scope, but for the audit list, which has digests only."""
         cursor: str | None = f"{EXPORT}."
         while cursor is not None and not cursor.startswith("audit."):
@@ -209,14 +216,14 @@ class ErasureCheck:
             yield from map(json.loads, portion.lines.splitlines())
             cursor = portion.cursor
 
-    def _of_documents(self, tenant: str, documents: Iterable[Mapping[str, object]]) -> Iterator[Checked]:
+    def _of_documents(self, erased: _Erased, documents: Iterable[Mapping[str, Any]]) -> Iterator[Checked]:
         exports, waiting, ended = 0, 0, 0
         for record in documents:
             kind = str(record["type"])
-            if kind == EXPORT:
+            if kind == EXPORT and erased.is_exported(record["request"]):
                 exports += 1
             elif kind == DELIVERY:
-                pending = self._is_pending(tenant, str(record["id"]))
+                pending = self._is_pending(erased.tenant, str(record["id"]))
                 waiting, ended = waiting + pending, ended + (not pending)
             elif kind != BULK_JOB:
                 yield Checked("ledger", Verdict.STAYS, f"{kind} {record['id']} names it: {record['names']}")

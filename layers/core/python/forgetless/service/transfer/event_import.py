@@ -24,6 +24,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.named_ids import note_id, note_scope
 from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.transfer.mem0_history import foreign_events
+from forgetless.service.transfer.own_sources import with_own_sources
 from forgetless.service.writing.add import one_add
 from forgetless.service.writing.infer import LONGEST_LEASE_S, waiting
 
@@ -242,13 +243,14 @@ class EventImport:
                 report.refused_memory = id_
         if histories[-1][0].memory.id != report.refused_memory:
             report.refused_memory = ""
+        free = with_own_sources(self._ledger, tenant, free)
         # Each transaction ends soon, so that other writers need not wait for a whole portion of many sources.
         for events in weighed_portions(free, _rows_of, most=_ROWS_AT_ONCE, count=len(free)):
             self._ledger.append(events, unique=False)
             _note_added(events, report, payer)
         for one in paid:
             assert payer is not None
-            self._store_paid(one, payer)
+            self._store_paid(with_own_sources(self._ledger, tenant, one), payer)
             _note_added(one, report, payer)
 
     def _store_paid(self, events: Sequence[Event], payer: Payer) -> None:

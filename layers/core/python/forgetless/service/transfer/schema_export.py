@@ -9,16 +9,18 @@ from itertools import islice
 from typing import Any
 
 from forgetless.domain.documents import Document
-from forgetless.domain.errors import InvalidRequestError, LlmUnavailableError, NotFoundError
+from forgetless.domain.errors import ConflictError, LlmUnavailableError, NotFoundError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.parse_platform import parse_platform_filter
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Memory
-from forgetless.domain.schema_exports import EXPORT, KEPT_S
+from forgetless.domain.retention import DAY_S
+from forgetless.domain.schema_exports import ACCEPTED, EXPORT, KEPT_S
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.document_change import put_within
 from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.reading.lists import ReadService
 from forgetless.service.requests import PageOf, PageRequest
@@ -31,6 +33,12 @@ __all__ = ["ExportService", "Shaped", "Summary"]
 MOST_MEMORIES = 1000
 #: The most exports among which one is searched for by its filters.
 _LOOKED_THROUGH = 200
+#: The most requests of a tenant that are kept: each may have 77 KB.
+MOST_KEPT = 5000
+_FULL = (
+    f"There are {MOST_KEPT:,} requests of exports already. Read one of them again, by its id or its filters, or wait: "
+    f"each is removed {KEPT_S / DAY_S:.0f} days after it was made."
+)
 #: How many of them are read at once: their schemas may be large.
 _READ_AT_ONCE = 10
 
@@ -75,14 +83,21 @@ class ExportService:
     def create(
         self, tenant: str, schema: Mapping[str, Any], filters: Mapping[str, Any], instructions: str | None
     ) -> str:
-        """Store the request of an export and return its id. Raises FilterError."""
+        """Store the request of an export and return its id.
+
+        Raises FilterError, and ConflictError if the tenant has as many as are kept, or if anything of it is erased
+        meanwhile: the erasure may already have looked through the requests, and this one may name what it is about.
+        """
         parse_platform_filter(filters)
+        accepted = self._ledger.erasure_state(tenant).last
         id_ = str(uuid.uuid4())
-        body = {"schema": dict(schema), "filters": dict(filters), "instructions": instructions}
+        body = {"schema": dict(schema), "filters": dict(filters), "instructions": instructions, ACCEPTED: accepted}
         now = self._clock.now()
         export = Document(tenant, EXPORT, id_, body, now, due_at=later(now, KEPT_S))
-        if not self._ledger.put_document(export):
-            raise InvalidRequestError("The export could not be created; try again.")
+        put_within(self._ledger, export, most=MOST_KEPT, full=_FULL)
+        if self._ledger.erasure_state(tenant).last > accepted:
+            self._ledger.delete_document(tenant, EXPORT, id_)
+            raise ConflictError("Memories of this tenant were erased meanwhile; send the request of the export again.")
         return id_
 
     def get(

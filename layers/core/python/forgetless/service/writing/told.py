@@ -47,7 +47,7 @@ class ToldMemories:
         """All messages that the memories need, read together: who speaks shows in several of them."""
         needed: defaultdict[Scope, dict[MessageRef, Message]] = defaultdict(dict)
         for memory in memories:
-            needed[memory.scope] |= {ref: talk[ref] for ref in memory.context if ref in talk}
+            needed[memory.scope] |= {ref: talk[ref] for ref in _heard(memory, talk)}
         for memory in memories:
             if _is_message(memory):
                 own = message_of(memory)
@@ -57,7 +57,7 @@ class ToldMemories:
     def _told(
         self, memory: Memory, talk: Mapping[MessageRef, Message], said: dict[MessageRef, Said], known: NameSet
     ) -> Told:
-        context = [ref for ref in memory.context if ref in talk]
+        context = _heard(memory, talk)
         if not _is_message(memory):
             own = Said(memory.text, None, memory.attributed_to or memory.role)
             return Told(own, memory.created_at, tuple(said[ref] for ref in context), known=known)
@@ -79,6 +79,11 @@ def _is_message(memory: Memory) -> bool:
     """Whether its text is that of one message, and not what an LLM said of its sources."""
     own = MessageRef(memory.job_id, memory.position)
     return memory.sources in ((), (own,)) and own not in memory.context
+
+
+def _heard(memory: Memory, talk: Mapping[MessageRef, Message]) -> list[MessageRef]:
+    """Its context; an imported line may name any message, but others' words must not be found under this memory."""
+    return [ref for ref in memory.context if ref in talk and talk[ref].scope == memory.scope]
 
 
 def _follows(ref: MessageRef, memory: Memory) -> bool:
