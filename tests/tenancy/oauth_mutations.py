@@ -95,6 +95,20 @@ OAUTH = (
         "only_small_forms or keep_the_service_busy",
     ),
     _oauth(
+        "an access token whose hour is over revokes nothing",
+        "api/mcp/oauth_provider.py",
+        "Purpose.ACCESS, token, now_s=None)",
+        "Purpose.ACCESS, token, now_s=time.time())",
+        "whose_time_is_over",
+    ),
+    _oauth(
+        "a registration is answered with every error",
+        "api/mcp/oauth.py",
+        "OAuthClientMetadata.model_validate_json(await request.body())",
+        "pass",
+        "keep_the_service_busy",
+    ),
+    _oauth(
         "log-ins are not in the audit list",
         "api/mcp/oauth.py",
         'request.scope["state"][MCP_NEEDS] = Role.WRITE',
