@@ -29,7 +29,7 @@ BODIES = (
     Mutation(
         "bodies: every error is described",
         "api/errors.py",
-        "for one in found[:_MOST_DESCRIBED]]",
+        "for one in found[:MOST_DESCRIBED]]",
         "for one in found]",
         (_JUDGED, "-k", "few_errors"),
     ),

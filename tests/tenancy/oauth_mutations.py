@@ -32,7 +32,7 @@ OAUTH = (
     _oauth(
         "tokens do not end",
         "api/mcp/oauth_tokens.py",
-        'return claims if now_s < claims.get("exp", now_s + 1) else None',
+        'return claims if now_s is None or now_s < claims.get("exp", now_s + 1) else None',
         "return claims",
         "end_with_their_time",
     ),

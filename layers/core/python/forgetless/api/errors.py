@@ -19,6 +19,7 @@ from forgetless.api.platform.error_bodies import invalid, is_platform, refusal
 from forgetless.domain import errors
 
 __all__ = [
+    "MOST_DESCRIBED",
     "RATE_HEADERS",
     "STATUS",
     "answer_error",
@@ -83,7 +84,7 @@ _CONFLICT_RETRY_S = 1
 #: A larger `input` is not sent back in a validation error.
 _ECHO_LIMIT_BYTES = 2048
 #: How many errors of a body are described, and how much of the place and the text of each.
-_MOST_DESCRIBED = 20
+MOST_DESCRIBED = 20
 _STEP_CHARS, _TEXT_CHARS = 255, 1000
 
 
@@ -161,7 +162,7 @@ def in_one_line(error: ValidationError, whole: str) -> str:
 
 
 def _described(found: Sequence[Any]) -> list[dict[str, Any]]:
-    return [_as_shown(one) for one in found[:_MOST_DESCRIBED]]
+    return [_as_shown(one) for one in found[:MOST_DESCRIBED]]
 
 
 def _as_shown(one: Mapping[str, Any]) -> dict[str, Any]:
