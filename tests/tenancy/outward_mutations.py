@@ -9,6 +9,8 @@ from tests.tenancy.mutation import Mutation
 
 __all__ = ["OUTWARD"]
 
+_FOLDERS = "tests/unit/cli/test_shared_folders.py"
+
 OUTWARD = (
     Mutation(
         "webhooks: one that was deleted gets the rest of a delivery",
@@ -16,5 +18,19 @@ OUTWARD = (
         "if delivery.done > begun:",
         "if False:",
         ("tests/unit/service/webhooks/test_changed_webhooks.py", "-k", "in_the_middle"),
+    ),
+    Mutation(
+        "files: an export about a person that fails stays",
+        "cli/private_files.py",
+        "part.unlink(missing_ok=True)\n        raise",
+        "raise",
+        (_FOLDERS, "-k", "leaves_nothing_of_them"),
+    ),
+    Mutation(
+        "files: a backup waits for another user's pipe",
+        "adapters/ledger_sqlite/backup.py",
+        "os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | ",
+        "",
+        (_FOLDERS, "-k", "wait_for_no_pipe"),
     ),
 )
