@@ -15,6 +15,13 @@ _LOADED = "tests/unit/domain/test_loaded_bytes.py"
 
 ROOM = (
     Mutation(
+        "reads: a search that ends early does not say so",
+        "service/reading/retrieval.py",
+        "note_ended_early()\n",
+        "pass\n",
+        (_READS, "-k", "says_so_in_every or looks_no_further"),
+    ),
+    Mutation(
         "bodies: they may arrive byte by byte for ever",
         "runtime/http_protocol.py",
         " or now - self._body_since > WHOLE_BODY_SECONDS",
