@@ -15,6 +15,13 @@ _LOADED = "tests/unit/domain/test_loaded_bytes.py"
 
 ROOM = (
     Mutation(
+        "turns: questions about health have as many as a tenant",
+        "api/auth.py",
+        "                begin_open_page()\n",
+        "                pass\n",
+        ("tests/unit/api/test_fair_turns.py", "-k", "about_health"),
+    ),
+    Mutation(
         "reads: a search that ends early does not say so",
         "service/reading/retrieval.py",
         "note_ended_early()\n",
