@@ -15,6 +15,13 @@ _LOADED = "tests/unit/domain/test_loaded_bytes.py"
 
 ROOM = (
     Mutation(
+        "replies: brackets alone keep a process busy",
+        "domain/json_values.py",
+        "if self.steps > self.most:",
+        "if False:",
+        ("tests/unit/service/writing/test_replies.py", "-k", "of_brackets"),
+    ),
+    Mutation(
         "turns: questions about health have as many as a tenant",
         "api/auth.py",
         "                begin_open_page()\n",
