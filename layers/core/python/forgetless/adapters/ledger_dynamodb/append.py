@@ -223,7 +223,7 @@ def _archive(unit: Unit, head: Item, held: Memory, *, erased: bool) -> None:
     for item in unit.query(key.pk):
         if item["sk"].startswith(item_keys.ANSWERS):
             # Answers stored for an Idempotency-Key also show the text. The job itself still runs only once.
-            idempotency_records.drop(unit, tenant, from_blob(item["name"]))
+            idempotency_records.drop_shown(unit, tenant, held.id, item)
     for version in range(1, held.version + 1):
         _blank_event(unit, item_keys.event(tenant, held.id, version))
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT, seconds_of
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.answer_ids import shown_ids
+from forgetless.domain.retention import DAY_S
 from forgetless.ports.request_ledger import IdempotencyRecord
 
-__all__ = ["IdempotencyStore", "drop"]
+__all__ = ["IdempotencyStore", "drop_shown"]
+
+#: TTL removes items in any order, often hours late. By its notes a deletion finds an answer, so these go later.
+_NOTES_OUTLIVE_S = int(DAY_S)
 
 
 class IdempotencyStore(Store):
@@ -58,12 +62,19 @@ class IdempotencyStore(Store):
 
         def give_up(unit: Unit) -> None:
             if _runs(unit, tenant, name, began):
-                drop(unit, tenant, name)
+                _drop(unit, tenant, name)
 
         self._units.run(give_up)
 
 
-def drop(unit: Unit, tenant: str, name: str) -> None:
+def drop_shown(unit: Unit, tenant: str, memory_id: str, note: Item) -> None:
+    """Erase the answer that shows a memory, with its record and its notes, of which this is one."""
+    name = from_blob(note["name"])
+    _drop(unit, tenant, name)
+    unit.delete(item_keys.answer(tenant, memory_id, name))  # the answer may have gone before its note
+
+
+def _drop(unit: Unit, tenant: str, name: str) -> None:
     """Erase a record and its answer."""
     key = item_keys.request(tenant, name)
     item = unit.get(key)
@@ -82,7 +93,7 @@ def _runs(unit: Unit, tenant: str, name: str, began: IdempotencyRecord) -> bool:
 
 
 def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_at: str) -> None:
-    drop(unit, tenant, name)
+    _drop(unit, tenant, name)
     key = item_keys.request(tenant, name)
     named = sorted(shown_ids(record.body))
     if _names_erased(unit, tenant, named):
@@ -91,8 +102,7 @@ def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_
         "fingerprint": to_blob(record.fingerprint),
         "until": record.lease_until,
         "expires": expires_at,
-        # DynamoDB's own expiry needs seconds.
-        "expires_at": int(datetime.fromisoformat(expires_at).timestamp()),
+        EXPIRES_AT: seconds_of(expires_at),
         "status": record.status,
         "answered": record.body is not None,
         "named": named,
@@ -101,7 +111,7 @@ def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_
     notes = [item_keys.answer(tenant, memory_id, name) for memory_id in named]
     unit.load(notes)
     for note in notes:
-        unit.put(note, {"name": to_blob(name), "expires_at": item["expires_at"]})
+        unit.put(note, {"name": to_blob(name), EXPIRES_AT: item[EXPIRES_AT] + _NOTES_OUTLIVE_S})
     for head_key in (item_keys.head(tenant, memory_id) for memory_id in named):
         # A concurrent deletion of the memory may already have looked for notes, so one of the two must run again.
         if (head := unit.get(head_key)) is not None:
