@@ -20,6 +20,13 @@ OUTWARD = (
         ("tests/unit/service/webhooks/test_changed_webhooks.py", "-k", "in_the_middle"),
     ),
     Mutation(
+        "digests: ids of requests confirm a guess at their bodies",
+        "service/access/idempotency.py",
+        'fingerprint = keyed_digest(self._ledger.digest_key(), "request", digest)',
+        "fingerprint = digest",
+        ("tests/unit/api/test_idempotency_digests.py", "-k", "confirms_a_guess"),
+    ),
+    Mutation(
         "files: an export about a person that fails stays",
         "cli/private_files.py",
         "part.unlink(missing_ok=True)\n        raise",
