@@ -29,8 +29,8 @@ BODIES = (
     Mutation(
         "bodies: every error is described",
         "api/errors.py",
-        "for one in error.errors()[:MOST_DESCRIBED]]",
-        "for one in error.errors()]",
+        "for one in found[:MOST_DESCRIBED]]",
+        "for one in found]",
         (_JUDGED, "-k", "few_errors"),
     ),
     Mutation(

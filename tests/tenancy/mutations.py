@@ -11,6 +11,7 @@ from tests.tenancy.cost_mutations import COSTS
 from tests.tenancy.erasure_mutations import ERASURES
 from tests.tenancy.mutation import Mutation
 from tests.tenancy.oauth_mutations import OAUTH
+from tests.tenancy.outward_mutations import OUTWARD
 from tests.tenancy.protections import PROTECTIONS
 from tests.tenancy.quota_mutations import QUOTAS
 from tests.tenancy.restore_mutations import RESTORES
@@ -634,6 +635,7 @@ MUTATIONS = (
     *BODIES,
     *QUOTAS,
     *OAUTH,
+    *OUTWARD,
     *ERASURES,
     *TENANTS,
     *RESTORES,

@@ -32,7 +32,7 @@ OAUTH = (
     _oauth(
         "tokens do not end",
         "api/mcp/oauth_tokens.py",
-        'return claims if now_s < claims.get("exp", now_s + 1) else None',
+        'return claims if now_s is None or now_s < claims.get("exp", now_s + 1) else None',
         "return claims",
         "end_with_their_time",
     ),
@@ -93,6 +93,20 @@ OAUTH = (
         "self.app = BodyLimit(self.app, most=most)",
         "self.app = BodyLimit(self.app)",
         "only_small_forms or keep_the_service_busy",
+    ),
+    _oauth(
+        "an access token whose hour is over revokes nothing",
+        "api/mcp/oauth_provider.py",
+        "Purpose.ACCESS, token, now_s=None)",
+        "Purpose.ACCESS, token, now_s=time.time())",
+        "whose_time_is_over",
+    ),
+    _oauth(
+        "a registration is answered with every error",
+        "api/mcp/oauth.py",
+        "OAuthClientMetadata.model_validate_json(await request.body())",
+        "pass",
+        "keep_the_service_busy",
     ),
     _oauth(
         "log-ins are not in the audit list",

@@ -18,6 +18,13 @@ def _restore(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
 
 
 RESTORES = (
+    Mutation(
+        "restore: damaged rows of the replaced ledger are taken",
+        "cli/restored_keys.py",
+        "if held is None or not _is_readable(held):",
+        "if held is None:",
+        ("tests/unit/cli/test_restored_keys.py", "-k", "nothing_tells"),
+    ),
     _restore(
         "the keys of the copy hold",
         "cli/restored_keys.py",

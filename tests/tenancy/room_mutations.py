@@ -15,6 +15,27 @@ _LOADED = "tests/unit/domain/test_loaded_bytes.py"
 
 ROOM = (
     Mutation(
+        "replies: brackets alone keep a process busy",
+        "domain/json_values.py",
+        "if self.steps > self.most:",
+        "if False:",
+        ("tests/unit/service/writing/test_replies.py", "-k", "of_brackets"),
+    ),
+    Mutation(
+        "turns: questions about health have as many as a tenant",
+        "api/auth.py",
+        "                begin_open_page()\n",
+        "                pass\n",
+        ("tests/unit/api/test_fair_turns.py", "-k", "about_health"),
+    ),
+    Mutation(
+        "reads: a search that ends early does not say so",
+        "service/reading/retrieval.py",
+        "note_ended_early()\n",
+        "pass\n",
+        (_READS, "-k", "says_so_in_every or looks_no_further"),
+    ),
+    Mutation(
         "bodies: they may arrive byte by byte for ever",
         "runtime/http_protocol.py",
         " or now - self._body_since > WHOLE_BODY_SECONDS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -13,9 +14,10 @@ from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, to_wire
 from forgetless.adapters.ledger_dynamodb.expiry import seconds_of
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.memory import Memory
 from forgetless.domain.times import later
 from forgetless.ports.request_ledger import IdempotencyRecord
-from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, job_id
+from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, job_id
 from tests.fakes.clock import FakeClock
 
 Open = Callable[..., DynamoLedger]
@@ -117,6 +119,40 @@ def test_the_parts_of_a_long_answer_expire_with_its_record(ledger: DynamoLedger)
     ledger.finish_request("acme", "name", long, began=runs, expires_at=at(9))
     remove_expired(ledger, at(9))
     assert [item["sk"] for item in items(ledger)] == ["SCHEMA"]
+
+
+def answered(ledger: DynamoLedger, memory: Memory) -> None:
+    """An answer that shows the memory, until second 9."""
+    runs = IdempotencyRecord("f", at(9))
+    ledger.begin_request("acme", "name", runs, now=at(0), expires_at=at(9))
+    answer = replace(runs, status=200, body=json.dumps({"id": memory.id, "memory": memory.text}))
+    ledger.finish_request("acme", "name", answer, began=runs, expires_at=at(9))
+
+
+def of_answers(ledger: DynamoLedger) -> list[str]:
+    """What the table holds of answers: their records and the notes about them."""
+    return sorted(item["sk"][:1] for item in items(ledger) if "name" in item or "fingerprint" in item)
+
+
+def test_an_answer_is_found_by_its_memory_until_ttl_has_removed_it(ledger: DynamoLedger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    answered(ledger, memory)
+    (note,) = [item for item in items(ledger) if "name" in item]
+    (record,) = [item for item in items(ledger) if "fingerprint" in item]
+    assert note["expires_at"] == record["expires_at"] + 86_400
+    ledger.append([delete(memory)])
+    assert of_answers(ledger) == []
+
+
+def test_a_note_whose_answer_has_expired_goes_with_its_memory(ledger: DynamoLedger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    answered(ledger, memory)
+    assert remove_expired(ledger, at(9)) >= 1
+    assert len(of_answers(ledger)) == 1
+    ledger.append([delete(memory)])
+    assert of_answers(ledger) == []
 
 
 def test_a_lease_that_was_never_given_up_expires(ledger: DynamoLedger) -> None:

@@ -7,11 +7,16 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import httpx2
 import pytest
 
+from forgetless.api.app import create_app
 from forgetless.api.fair_turns import FairTurns
 from forgetless.api.routing import pool
 from forgetless.ports.trace import Trace, begin_trace, name_tenant
+from tests.unit.api.client import ADMIN
+from tests.unit.api.conftest import NewApi
+from tests.unit.servers import serve_app
 
 
 def run(coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -117,3 +122,25 @@ def test_a_request_of_another_tenant_is_next_in_the_pool() -> None:
 
     run(check)
     assert order.index("other") <= 2
+
+
+def test_questions_about_health_without_a_key_keep_nobody_from_being_let_in(
+    new_api: NewApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a part does not answer, each of them waits for it."""
+    api, answers = new_api(inline=False), threading.Event()
+    monkeypatch.setitem(api.world.services.health._checks, "embedder", lambda: answers.wait(10) and None)
+
+    async def check(base: str) -> None:
+        limits = httpx2.Limits(max_connections=None)
+        async with httpx2.AsyncClient(base_url=base, timeout=20, limits=limits) as client:
+            asked = [asyncio.create_task(client.get("/health")) for _ in range(60)]
+            await asyncio.sleep(0.5)
+            found = await asyncio.wait_for(client.get("/memories?user_id=a", headers={"X-API-Key": ADMIN}), 4)
+            assert found.status_code == 200
+            assert not any(one.done() for one in asked)
+            answers.set()
+            assert {one.status_code for one in await asyncio.gather(*asked)} == {200}
+
+    with serve_app(create_app(lambda: api.world.services, inline=False)) as base:
+        asyncio.run(check(base))

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from forgetless.api.answer_size import TRUNCATED_HEADER
 from forgetless.domain import loaded_bytes
 from forgetless.domain.limits import MAX_METADATA_VALUES
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
+from tests.unit.api.mcp_calls import call_tool
 from tests.unit.service.world import facts
 
 _SAID: dict[str, Any] = {"messages": [{"role": "user", "content": "I like tea"}], "user_id": "alice", "infer": False}
@@ -49,10 +51,38 @@ def test_a_search_that_has_read_enough_looks_no_further(new_api: NewApi, monkeyp
     api = new_api(inline=False)
     api.say(*(f"tea {number} {'x' * 6000}" for number in range(100)))
     query = {"query": "tea", "filters": {"user_id": "alice"}, "top_k": 100, "threshold": 0}
-    assert len(api.post("/search", query).json()["results"]) == 100
+    whole = api.post("/search", query)
+    assert len(whole.json()["results"]) == 100
+    assert "truncated" not in whole.json()
+    assert TRUNCATED_HEADER not in whole.headers
     monkeypatch.setattr("forgetless.service.reading.retrieval._READ_AT_MOST", 20)
     monkeypatch.setattr(loaded_bytes, "_ENOUGH", 200_000)
-    assert len(api.post("/search", query).json()["results"]) in range(20, 61)
+    cut = api.post("/search", query)
+    assert (few := len(cut.json()["results"])) in range(20, 61)
+    assert cut.json()["truncated"] is True
+    assert cut.headers[TRUNCATED_HEADER] == f"{few} of {few} or more"
+
+
+@pytest.mark.parametrize("path", ["/v1/memories/search/", "/v2/memories/search/", "/v3/memories/search/"])
+def test_a_search_that_ends_early_says_so_in_every_dialect(
+    new_api: NewApi, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    api = new_api(inline=False, mcp=True)
+    api.say(*(f"tea {number} {'x' * 6000}" for number in range(100)))
+    monkeypatch.setattr("forgetless.service.reading.retrieval._READ_AT_MOST", 20)
+    monkeypatch.setattr(loaded_bytes, "_ENOUGH", 200_000)
+    whose = {"user_id": "alice"} if path.startswith("/v1") else {"filters": {"user_id": "alice"}}
+    cut = api.post(path, {"query": "tea", "top_k": 100, "threshold": 0, **whose})
+    found = cut.json() if isinstance(cut.json(), list) else cut.json()["results"]
+    assert cut.headers[TRUNCATED_HEADER] == f"{len(found)} of {len(found)} or more"
+    assert isinstance(cut.json(), list) or cut.json()["truncated"] is True
+    told = call_tool(api, "search_memories", {"query": "tea", "user_id": "alice", "limit": 100, "threshold": 0})
+    assert isinstance(told, dict), told
+    assert len(told["results"]) < 100
+    assert told["truncated"] is True
+    # Of fewer, it finds all that was asked for.
+    enough = api.post(path, {"query": "tea", "top_k": 5, "threshold": 0, **whose})
+    assert TRUNCATED_HEADER not in enough.headers
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import Any
@@ -22,7 +23,7 @@ from starlette.testclient import TestClient
 
 from forgetless.api.app import create_app
 from forgetless.api.mcp.oauth_redirects import OAuthRedirects
-from forgetless.api.mcp.oauth_tokens import LIFE_S, read, sign
+from forgetless.api.mcp.oauth_tokens import LIFE_S, Purpose, read, sign
 from forgetless.domain.keys import Role, key_hash
 from forgetless.domain.quotas import Quotas
 from forgetless.service.access.keys import KeyService
@@ -231,6 +232,18 @@ def test_a_grant_ends_when_either_of_its_tokens_is_revoked(host: Host, kind: str
     assert host.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
+def test_a_token_whose_time_is_over_still_revokes_its_grant(
+    host: Host, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    tokens = host.exchange(host.code()).json()
+    later_s = time.time() + LIFE_S[Purpose.ACCESS] + 1
+    monkeypatch.setattr(time, "time", lambda: later_s)
+    assert host.status(tokens["access_token"]) == 401
+    assert host.http.post("/oauth/revoke", data={"client_id": host.client_id, "token": tokens[kind]}).status_code == 200
+    assert host.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+
+
 def test_a_grant_ends_when_it_is_not_used(host: Host) -> None:
     unused = host.exchange(host.code()).json()["refresh_token"]
     host.api.world.clock.advance(31 * 86_400)
@@ -390,6 +403,12 @@ def test_only_small_forms_in_the_one_encoding_are_read(host: Host, path: str) ->
 def test_a_stranger_cannot_keep_the_service_busy_by_registering(host: Host) -> None:
     assert host.register(redirect_uris=["http://localhost/"] * 4000).status_code == 413
     assert host.register(client_name="a " * 20_000).status_code == 413
+    wrong = host.register(redirect_uris=["x"] * 3000)
+    assert wrong.status_code == 400
+    told = wrong.json()
+    assert told["error"] == "invalid_client_metadata"
+    assert told["error_description"].startswith("redirect_uris.0: Input should be a valid URL")
+    assert len(wrong.content) < 4000
 
 
 def test_a_client_that_names_itself_in_the_header_only_is_known(host: Host) -> None:

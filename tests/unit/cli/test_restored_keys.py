@@ -218,9 +218,28 @@ def damaged_webhooks(path: Path) -> None:
         db.execute("DELETE FROM texts WHERE text_id IN (SELECT text_id FROM documents WHERE kind = 'webhook')")
 
 
+def with_body(body: bytes, of: str) -> Callable[[Path], None]:
+    """A row that SQLite reads without an error, and that says nothing."""
+
+    def made(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as db, db:
+            if of == "keys":
+                db.execute("UPDATE keys SET body = ?", (body,))
+                return
+            texts = "SELECT text_id FROM documents WHERE kind = ?"
+            assert db.execute(f"UPDATE texts SET body = ? WHERE text_id IN ({texts})", (body, of)).rowcount
+
+    return made
+
+
 @pytest.mark.parametrize(
     ("made", "why"),
     [
+        *(
+            (with_body(body, of), "the replaced ledger cannot be read")
+            for of in ("keys", "webhook", "copies")
+            for body in (b"{{", b"{}", b"[]", b"5")
+        ),
         (nothing, "there was no ledger in its place"),
         (garbage, "the replaced ledger cannot be read"),
         (of_another_program, "the replaced ledger cannot be read"),

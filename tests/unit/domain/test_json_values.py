@@ -7,7 +7,13 @@ import random
 
 import pytest
 
-from forgetless.domain.json_values import DEEPEST, JsonScan, json_spans
+from forgetless.domain.json_values import DEEPEST, JsonScan, JsonSpan
+
+
+def json_spans(text: str, *, python: bool = False) -> tuple[list[JsonSpan], bool]:
+    scan = JsonScan(text, python)
+    cut = scan.run()
+    return scan.spans, cut
 
 
 def values_of(text: str) -> list[object]:

@@ -184,11 +184,11 @@ def test_an_add_that_is_repeated_under_its_key_answers_nothing_of_it(world: Worl
 def test_a_stored_answer_is_not_repeated(world: World) -> None:
     (old,) = world.say("alice likes green tea").results
     requests = world.services.idempotency
-    began = requests.begin("default", "POST /memories k", "print", job="j")
+    _, began = requests.begin("default", "POST /memories k", "print", limits=None, adds=True)
     assert isinstance(began, IdempotencyRecord)
     requests.finish("default", "POST /memories k", began, 200, f'{{"id": "{old.id}", "memory": "green tea"}}')
     hide(world)
-    again = requests.begin("default", "POST /memories k", "print", job="j")
+    _, again = requests.begin("default", "POST /memories k", "print", limits=None, adds=True)
     assert isinstance(again, IdempotencyRecord), "the request runs again"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.ports.llm import Completion
 from forgetless.service.writing.extraction import ExtractionRequest, ask_summary, extract, summarise_procedure
+from forgetless.service.writing.replies import MAX_REPLY_CHARS, InvalidReplyError, json_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.llm import FakeLlm
 
@@ -246,3 +248,24 @@ def test_a_heavy_reply_ends_in_a_repair(text: str) -> None:
     llm = FakeLlm([text, GOOD])
     facts = extract(llm, asked("x" * 60_000 + '{"facts": ["quoted"]}'), deadline_s=10, clock=FakeClock())
     assert ([fact.text for fact in facts], len(llm.calls)) == (TEA, 2)
+
+
+@pytest.mark.parametrize("unit", ["{", "[", "{}", "[1,", "[[]", "{'", "[1,x", '{"facts": []} '])
+def test_a_reply_of_brackets_takes_a_bounded_number_of_steps(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each character may be a value of its own, and several passes look at it."""
+    passes: list[JsonScan] = []
+    scan = JsonScan.run
+    monkeypatch.setattr(JsonScan, "run", lambda self: (passes.append(self), scan(self))[1])
+    part = unit * (MAX_REPLY_CHARS // 3 // len(unit) - 10)
+    reply = f"<think>{part}</think>\n{part}\n```\n{part}\n```"
+    with suppress(InvalidReplyError):
+        json_of(Completion(reply), wanted=lambda _: False)
+    assert sum(one.steps for one in passes) < 400_100
+    texts = [(one.text, one.python) for one in passes]
+    assert len(texts) == len(set(texts)), "none is made twice"
+
+
+def test_a_long_reply_of_many_facts_is_read_after_a_thought() -> None:
+    many = {"facts": [{"text": f"I like tea of the year {number}"} for number in range(5000)]}
+    reply = Completion(f"<think>hm</think>Here they are: {json.dumps(many)}\nThat is all.")
+    assert json_of(reply, wanted=lambda value: isinstance(value, dict)) == many

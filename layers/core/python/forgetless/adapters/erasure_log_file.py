@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,8 @@ class FileErasureLog:
         """Nothing is open between two calls."""
 
     def _read(self) -> tuple[bytes, bool, list[LogLine]]:
+        if self._path.is_fifo():  # it would wait for whoever made it
+            raise self._failure("it is a named pipe")
         try:
             return read_log(self._path)
         except (OSError, ValueError) as error:
@@ -65,8 +68,10 @@ class FileErasureLog:
         """The file, which nobody else reads its end of or writes to meanwhile."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
             try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise ValueError("it is not a file")
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield descriptor
             finally:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from forgetless.api.json_response import json_bytes, json_response, sent_bytes, small_response
 from forgetless.domain.limits import ANSWER_BYTES
+from forgetless.ports.answer_notes import current_answer_notes
 
 __all__ = [
     "TRUNCATED",
@@ -24,7 +25,8 @@ __all__ = [
     "whole_or_shortened",
 ]
 
-#: The response header of an answer that was cut because of its size: how many results it has, and of how many.
+#: The response header of an answer that was cut because of its size: how many results it has, and of how many. A search
+#: that has read enough ends before it knows all of them.
 TRUNCATED_HEADER = "X-Forgetless-Truncated"
 #: The field that is true in an answer that was cut, and in an item whose texts were shortened.
 TRUNCATED = "truncated"
@@ -39,16 +41,19 @@ Items = Sequence[dict[str, Any]]
 
 def results_object(items: Items, **beside: Any) -> Response:
     """The answer `{"results": items, …}` with as many items as fit; it says if they are not all."""
-    if (small := small_response({"results": items, **beside}, most_bytes=ANSWER_BYTES)) is not None:
+    headers = cut_headers(len(items), len(items))
+    whole = {"results": items, **beside, **_cut_field(headers)}
+    if (small := small_response(whole, most_bytes=ANSWER_BYTES, headers=headers)) is not None:
         return small
     shown = fitting_items(items)
-    cut = {TRUNCATED: True} if len(shown) < len(items) else {}
-    return json_response({"results": shown, **beside, **cut}, headers=cut_headers(len(shown), len(items)))
+    headers = cut_headers(len(shown), len(items))
+    return json_response({"results": shown, **beside, **_cut_field(headers)}, headers=headers)
 
 
 def bare_list(items: Items, *, headers: Mapping[str, str] | None = None) -> Response:
     """The answer that is a list, with as many items as fit; a header says if they are not all."""
-    if (small := small_response(items, most_bytes=ANSWER_BYTES, headers=headers)) is not None:
+    whole = {**cut_headers(len(items), len(items)), **(headers or {})}
+    if (small := small_response(items, most_bytes=ANSWER_BYTES, headers=whole)) is not None:
         return small
     shown = fitting_items(items)
     return json_response(shown, headers={**cut_headers(len(shown), len(items)), **(headers or {})})
@@ -94,8 +99,13 @@ def all_or_shortened(items: Items) -> list[dict[str, Any]]:
 
 
 def cut_headers(shown: int, found: int) -> dict[str, str]:
-    """The header that says how many of the results an answer has; no header if it has all."""
-    return {TRUNCATED_HEADER: f"{shown} of {found}"} if shown < found else {}
+    """The header that says how many of the results an answer has; no header if it has all that there are."""
+    early = current_answer_notes().ended_early
+    return {TRUNCATED_HEADER: f"{shown} of {found}{' or more' if early else ''}"} if early or shown < found else {}
+
+
+def _cut_field(headers: Mapping[str, str]) -> dict[str, Any]:
+    return {TRUNCATED: True} if headers else {}
 
 
 def _marked(item: dict[str, Any], chars: int) -> dict[str, Any]:

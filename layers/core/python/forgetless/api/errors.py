@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +25,7 @@ __all__ = [
     "answer_error",
     "answer_invalid",
     "answer_too_large",
-    "described",
+    "in_one_line",
     "status_of",
 ]
 
@@ -112,7 +113,7 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
     """The response for a body or query that does not match its schema: 422 in pydantic's form, on the Platform 400."""
     assert isinstance(error, RequestValidationError)
     path = request.scope["path"]
-    shown = [described(one) for one in error.errors()[:MOST_DESCRIBED]]
+    shown = _described(error.errors())
     if is_platform(path):
         return json_response(invalid(request.method, path, shown), status=400)
     return json_response({"detail": shown}, status=422)
@@ -154,7 +155,17 @@ def _failure(
     return json_response(body, status=status, headers=headers)
 
 
-def described(one: Mapping[str, Any]) -> dict[str, Any]:
+def in_one_line(error: ValidationError, whole: str) -> str:
+    """The errors as a text of a bounded size, for answers that have no list of them; `whole` names what was sent."""
+    shown = _described(error.errors())
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or whole}: {one['msg']}" for one in shown)
+
+
+def _described(found: Sequence[Any]) -> list[dict[str, Any]]:
+    return [_as_shown(one) for one in found[:MOST_DESCRIBED]]
+
+
+def _as_shown(one: Mapping[str, Any]) -> dict[str, Any]:
     """One of pydantic's errors as an answer may have it: of a bounded size."""
     shown = {key: value for key, value in one.items() if key != "url"}
     shown["loc"] = [step[:_STEP_CHARS] if isinstance(step, str) else step for step in one["loc"]]

@@ -6,6 +6,7 @@ Where an owner may not have all of them, others need not wait for the end of one
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 
 import anyio
 
@@ -27,17 +28,18 @@ class FairTurns:
     request of that tenant that came before.
     """
 
-    def __init__(self, most: int, *, each: int | None = None) -> None:
-        """`most` turns in all, and `each` for one owner (None: all)."""
+    def __init__(self, most: int, *, each: int | None = None, fewer: Mapping[str, int] | None = None) -> None:
+        """`most` turns in all, and `each` for one owner (None: all); some owners have `fewer`."""
         self._free = most
         self._each = most if each is None else each
+        self._fewer = dict(fewer or {})
         self._taken: Counter[str] = Counter()
         #: By owner, in the order in which they began to wait.
         self._waiting: dict[str, deque[_Turn]] = {}
 
     async def take(self, owner: str) -> None:
         """Return when it is the owner's turn; whoever is cancelled has none."""
-        if self._free > 0 and self._taken[owner] < self._each:
+        if self._free > 0 and self._may_take(owner):
             self._free -= 1
             self._taken[owner] += 1
             return
@@ -57,7 +59,7 @@ class FairTurns:
         self._taken[owner] -= 1
         if not self._taken[owner]:
             del self._taken[owner]
-        allowed = [one for one in self._waiting if self._taken[one] < self._each]
+        allowed = [one for one in self._waiting if self._may_take(one)]
         if not allowed:
             self._free += 1
             return
@@ -67,6 +69,9 @@ class FairTurns:
         self._taken[following] += 1
         turn.given = True
         turn.ready.set()
+
+    def _may_take(self, owner: str) -> bool:
+        return self._taken[owner] < self._fewer.get(owner, self._each)
 
     def _leave(self, owner: str, turn: _Turn) -> None:
         self._waiting[owner].remove(turn)

@@ -19,9 +19,10 @@ from forgetless.api.routing import Route, Runner
 from forgetless.api.value_count import MOST_VALUES, has_more_values, json_work, read_json
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
 from forgetless.domain.memory import MEMORY_ID
+from forgetless.domain.usage import UsageKind
 from forgetless.ports.request_effects import note_repeat
 from forgetless.ports.request_ledger import IdempotencyRecord
-from forgetless.service.access.idempotency import StoredAnswer, job_name
+from forgetless.service.access.idempotency import StoredAnswer
 
 __all__ = ["MAX_KEY_CHARS", "Idempotency", "fingerprint"]
 
@@ -51,9 +52,9 @@ class Idempotency:
         body = await read_body(receive)
 
         def begin() -> tuple[str, IdempotencyRecord | StoredAnswer]:
-            print_ = fingerprint(body, scope["query_string"])
-            job = job_name(name, print_, caller.key_limits)
-            return job, caller.services.idempotency.begin(caller.tenant, name, print_, job=job)
+            digest, adds = fingerprint(body, scope["query_string"]), route.counts is UsageKind.ADDS
+            requests = caller.services.idempotency
+            return requests.begin(caller.tenant, name, digest, limits=caller.key_limits, adds=adds)
 
         job, began = await self._run(begin)
         if isinstance(began, StoredAnswer):

@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -26,7 +27,7 @@ from forgetless.domain.loaded_bytes import loading
 from forgetless.domain.usage import UsageKind
 from forgetless.ports.trace import current_trace
 
-__all__ = ["Route", "Runner", "endpoint_on", "pool", "reading", "run_inline"]
+__all__ = ["Route", "Runner", "begin_open_page", "endpoint_on", "pool", "reading", "run_inline"]
 
 T = TypeVar("T")
 
@@ -95,6 +96,17 @@ class Route:
         return _CONVERTOR.sub("", self.path)
 
 
+#: Whether the current request is one for a page that needs no key.
+_open_page: ContextVar[bool] = ContextVar("open_page", default=False)
+#: Who has the turns of such requests. No tenant has this name.
+_OPEN_PAGES = "\x00"
+
+
+def begin_open_page() -> None:
+    """Note that the current request is one for a page that needs no key, and came without one."""
+    _open_page.set(True)
+
+
 async def run_inline(call: Callable[[], T], /) -> T:
     """Run the call on the event loop, which it blocks."""
     return call()
@@ -103,20 +115,29 @@ async def run_inline(call: Callable[[], T], /) -> T:
 def pool(threads: int) -> Runner:
     """A runner that runs at most `threads` calls at once; others wait, and those of the least busy tenant the least.
 
-    One tenant has three quarters of them at most.
+    One tenant has three quarters of them at most. All pages without a key together have an eighth: a question about
+    health waits while a part does not answer, and must not keep others from having their keys checked.
     """
-    turns, limiter = FairTurns(threads, each=threads - threads // 4), anyio.CapacityLimiter(threads)
+    turns = FairTurns(threads, each=threads - threads // 4, fewer={_OPEN_PAGES: max(1, threads // 8)})
+    limiter = anyio.CapacityLimiter(threads)
 
     async def run_in_thread(call: Callable[[], T], /) -> T:
-        trace = current_trace()
-        tenant = "" if trace is None else trace.tenant
-        await turns.take(tenant)
+        owner = _owner()
+        await turns.take(owner)
         try:
             return await anyio.to_thread.run_sync(call, limiter=limiter)
         finally:
-            turns.give(tenant)
+            turns.give(owner)
 
     return run_in_thread
+
+
+def _owner() -> str:
+    """Whose turn it is: the tenant's of the request, and nobody's ("") until its key is known."""
+    trace = current_trace()
+    if _open_page.get():
+        return _OPEN_PAGES
+    return "" if trace is None else trace.tenant
 
 
 def reading(run: Runner, needs: Role | None) -> AbstractContextManager[None]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from forgetless.cli.private_files import new_private_file
+from forgetless.cli.private_files import replacing
 from forgetless.domain.erasure_log import LoggedRestore, dump_header, dump_line, erased_since, tenant_digest
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.composition import build_erasure_log
@@ -40,11 +39,9 @@ def _erasures(settings: Settings, options: argparse.Namespace) -> int:
     restores = [line for line in kept if isinstance(line, LoggedRestore)]
     erased = [replace(line, tenant="") for line in erased_since(kept, None)]
     lines = [dump_header(key, tenant=True), *map(dump_line, restores), *map(dump_line, erased)]
-    part = options.file.with_name(f"{options.file.name}.part")
     try:
-        with new_private_file(part) as out:
+        with replacing(options.file) as out:
             out.writelines(f"{line}\n".encode() for line in lines)
-        os.replace(part, options.file)
     except OSError as error:
         raise InvalidRequestError(f"{options.file}: {error.strerror}") from None
     print(f"{options.file}: {len(erased):,} erasures of the tenant {options.tenant}")

@@ -1,23 +1,26 @@
 """Exporting to a file in portions: what is fetched is written and synchronized before the next portion is asked for.
 
 FILE.part holds the lines so far, and FILE.progress the id of the export's job. Both disappear when FILE is complete.
+They stay when the export is interrupted, because the same command goes on there, and it says so.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from forgetless.cli.private_files import continued_file, new_private_file
-from forgetless.domain.errors import ConflictError, DependencyError, NotFoundError
+from forgetless.cli.private_files import continued_file, new_private_file, replacing
+from forgetless.cli.text import printable
+from forgetless.domain.errors import ConflictError, DependencyError, InvalidRequestError, NotFoundError
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportPlace
 
-__all__ = ["ExportSource", "export_file"]
+__all__ = ["ExportSource", "export_file", "told_what_stays"]
 
 
 class ExportSource(Protocol):
@@ -40,7 +43,7 @@ def export_file(
 
     `name` tells where the lines come from. An export that was begun elsewhere is not continued.
     """
-    part, noted = path.with_name(path.name + ".part"), path.with_name(path.name + ".progress")
+    part, noted = _beside(path)
     with ExitStack() as files:
         out = None if afresh else continued_file(part)
         if out is not None:
@@ -62,10 +65,30 @@ def export_file(
             events = _write(source, out, job_id, place, tell)
         except ConflictError:  # it cannot go on: the next command begins anew
             noted.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
     part.replace(path)
     noted.unlink(missing_ok=True)
     return events
+
+
+@contextmanager
+def told_what_stays(path: Path) -> Iterator[None]:
+    """If an export to `path` is interrupted, say which files stay: they hold memories."""
+    part, noted = _beside(path)
+    try:
+        yield
+    except BaseException as error:  # also Ctrl-C
+        if part.exists() and part.stat().st_size > 0:
+            kept = f"{part} keeps what was exported so far. The same command goes on there; otherwise delete it"
+            print(printable(f"{kept}, and {noted.name}"), file=sys.stderr)
+        if isinstance(error, OSError):
+            raise InvalidRequestError(f"{path}: {error.strerror or error}") from None
+        raise
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    return path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.progress")
 
 
 def _write(
@@ -100,7 +123,5 @@ def _read_note(noted: Path, name: str) -> str | None:
 
 def _write_note(noted: Path, name: str, job_id: str) -> None:
     """Replace the note in one step, so that no half of one is ever read."""
-    new = noted.with_name(noted.name + ".new")
-    with new_private_file(new) as out:
+    with replacing(noted) as out:
         out.write(json.dumps({"job": job_id, "from": name}).encode())
-    new.replace(noted)

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["continued_file", "new_private_file"]
+__all__ = ["continued_file", "new_private_file", "replacing"]
 
 
 def new_private_file(path: Path) -> BinaryIO:
     """A new file of mode 0600. What was at `path` before is gone: it may be somebody else's, or a link."""
     path.unlink(missing_ok=True)
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "r+b")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new private file, which takes the place of `path` when everything is written; of half of one, nothing stays.
+
+    Until then it is PATH.part. Only a command that is killed leaves that behind, and the next one replaces it.
+    """
+    part = path.with_name(f"{path.name}.part")
+    out = new_private_file(part)
+    try:
+        with out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    except BaseException:  # also Ctrl-C
+        part.unlink(missing_ok=True)
+        raise
 
 
 def continued_file(path: Path) -> BinaryIO | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +18,12 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.ledger_sqlite.access import Access, LogIn, put_access, read_access
 from forgetless.cli.text import printable
+from forgetless.domain.documents import Document
 from forgetless.domain.erasure_log import are_related
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import MOST_WEBHOOKS
-from forgetless.domain.quotas import QUOTAS
+from forgetless.domain.quotas import QUOTAS, Quotas
 from forgetless.domain.stricter_keys import stricter
 from forgetless.domain.webhooks import WEBHOOK, from_document
 from forgetless.ports.erasure_log import ErasureLog
@@ -43,6 +44,13 @@ _ANOTHER = "the replaced ledger is another one than the copy's"
 #: The kinds of documents that are taken: where texts are sent, what is allowed, and which copies the ledger that they
 #: come from knows, so that the next restore finds them to be later than those copies, too.
 _TAKEN = (WEBHOOK, QUOTAS, COPIES)
+#: What reads a document of each kind, or raises an error.
+_READERS: Mapping[str, Callable[[Document], object]] = {
+    WEBHOOK: from_document,
+    QUOTAS: lambda one: Quotas.of(one.body).in_force(),
+    COPIES: lambda one: knows_copy([one], ()),
+    IDENTITY: lambda one: one.body["id"],
+}
 #: Why keys of the replaced ledger can no longer be used.
 _DELETED_AGAIN = (
     "this tenant was made anew after a deletion, and the copy has the tenant from before it, which is deleted again; "
@@ -86,7 +94,7 @@ def keep_access(place: Path, staged: Path, log: ErasureLog) -> Kept | str:
     if not place.is_file() or place.stat().st_size == 0:
         return _NO_LEDGER
     held = read_access(place, kinds=(*_TAKEN, IDENTITY), is_log_in=is_grant, workplace=staged.parent)
-    if held is None:
+    if held is None or not _is_readable(held):
         return _UNREADABLE
     with closing(SqliteLedger(staged)) as ledger:
         if not _is_of_the_same(held, ledger, log):
@@ -135,6 +143,16 @@ def told_access(ledger: Ledger, kept: Kept | str) -> list[str]:
         "  forgetless keys revoke ID --tenant NAME",
         "look at webhooks in the console, or with GET /api/v1/webhooks/projects/ID/ and DELETE /api/v1/webhooks/ID/",
     ]
+
+
+def _is_readable(held: Access) -> bool:
+    """Whether its documents can be understood: a row may be damaged, and SQLite notices nothing."""
+    try:
+        for one in held.documents:
+            _READERS[one.kind](one)
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return False
+    return True
 
 
 def _is_of_the_same(held: Access, ledger: Ledger, log: ErasureLog) -> bool:

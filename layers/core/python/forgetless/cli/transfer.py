@@ -13,13 +13,13 @@ from typing import BinaryIO, Protocol
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.erasure_log_file import read_log
-from forgetless.cli.export_file import ExportSource, export_file
+from forgetless.cli.export_file import ExportSource, export_file, told_what_stays
 from forgetless.cli.formats.history_db import HistoryDb
 from forgetless.cli.formats.notes import Notes
 from forgetless.cli.formats.recognise import EXPECTED
 from forgetless.cli.import_file import ImportTarget, SourceFile, import_file
 from forgetless.cli.import_verify import CheckTarget, comparison, verified_counts
-from forgetless.cli.private_files import new_private_file
+from forgetless.cli.private_files import replacing
 from forgetless.cli.progress import Tell, progress
 from forgetless.cli.service import RemoteExports, RemoteImports, Service, read_key
 from forgetless.cli.text import printable, printable_json
@@ -116,7 +116,7 @@ def _export(settings: Settings, options: argparse.Namespace) -> int:
         return _export_person(settings, options, ids, path)
     with _source(settings, options) as (source, name):
         if path is not None:
-            with progress("export", "events") as tell:
+            with told_what_stays(path), progress("export", "events") as tell:
                 export_file(source, path, name=name, afresh=options.afresh, tell=tell)
             return OK
         with progress("export", "lines") as tell:
@@ -135,12 +135,9 @@ def _export_person(settings: Settings, options: argparse.Namespace, ids: Mapping
         if path is None:
             _print(portions, tell)
             return OK
-        part = path.with_name(f"{path.name}.part")
         try:
-            with new_private_file(part) as out:
+            with replacing(path) as out:
                 _print(portions, tell, out)
-                os.fsync(out.fileno())
-            part.replace(path)
         except OSError as error:
             raise InvalidRequestError(f"{path}: {error.strerror}") from None
     return OK

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["DEEPEST", "JsonScan", "JsonSpan", "json_spans"]
+__all__ = ["DEEPEST", "CostlyTextError", "JsonScan", "JsonSpan"]
 
 #: Values that are nested deeper are left out: parsers refuse them.
 DEEPEST = 200
@@ -42,6 +43,14 @@ _NEXT = {
 _CLOSES = {"}": "{", "]": "["}
 
 
+#: What a value counts that is found, in steps.
+_SPAN_STEPS = 5
+
+
+class CostlyTextError(Exception):
+    """A text has so many brackets and values that reading it takes more steps than it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class JsonSpan:
     """A balanced value that stands in no other one: its place, its text as strict JSON, and as it stands (`source`)."""
@@ -63,11 +72,14 @@ class JsonSpan:
 class JsonScan:
     """One pass over a text. `read` counts the characters that were looked at, so that a test can bound them.
 
-    With `python`, strings may stand in single quotes, and True, False and None are values.
+    With `python`, strings may stand in single quotes, and True, False and None are values: {'facts': [None]}. The pass
+    raises CostlyTextError when it has taken `most` steps: a character that stands alone takes as long as a long string.
     """
 
     text: str
     python: bool = False
+    most: float = math.inf
+    steps: int = 0
     spans: list[JsonSpan] = field(default_factory=list)
     read: int = 0
     _open: list[str] = field(default_factory=list)
@@ -81,6 +93,9 @@ class JsonScan:
         """Fill `spans`; returns whether the text ends within a value."""
         place, state = 0, ""
         while place < len(self.text):
+            self.steps += 1
+            if self.steps > self.most:
+                raise CostlyTextError
             if not self._open:
                 found = _OPENING.search(self.text, place)
                 self.read += (found.end() if found else len(self.text)) - place
@@ -141,6 +156,7 @@ class JsonScan:
             self._edits.append((self._comma, self._comma + 1, ""))  # nothing follows it
         if not self._open and self._deepest <= DEEPEST:
             end = token.end()
+            self.steps += _SPAN_STEPS
             self.spans.append(JsonSpan(self._start, end, self._strict(end), self.text[self._start : end]))
         return "after"
 
@@ -150,16 +166,6 @@ class JsonScan:
             parts += [self.text[place:start], instead]
             place = after
         return "".join([*parts, self.text[place:end]])
-
-
-def json_spans(text: str, *, python: bool = False) -> tuple[list[JsonSpan], bool]:
-    """The values of the text in their order, and whether it ends within another one.
-
-    With `python`, they may be written as Python prints objects: {'facts': [None]}.
-    """
-    one = JsonScan(text, python)
-    cut = one.run()
-    return one.spans, cut
 
 
 def _json_form(token: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["AnswerNotes", "begin_answer_notes", "current_answer_notes", "note_ranked_by_words"]
+__all__ = ["AnswerNotes", "begin_answer_notes", "current_answer_notes", "note_ended_early", "note_ranked_by_words"]
 
 
 @dataclass(slots=True)
@@ -14,6 +14,8 @@ class AnswerNotes:
 
     #: Whether the embedder refused the text of a query, so that the search ranked by words alone.
     ranked_by_words: bool = False
+    #: Whether a search had read enough before it had looked at everything, so that there may be more results.
+    ended_early: bool = False
 
 
 #: The notes of the current request. A thread in a copy of the request's context sees the same object.
@@ -36,3 +38,9 @@ def note_ranked_by_words() -> None:
     """Note that a search ranked by words alone."""
     if (notes := _current.get()) is not None:
         notes.ranked_by_words = True
+
+
+def note_ended_early() -> None:
+    """Note that a search ended before it had looked at everything."""
+    if (notes := _current.get()) is not None:
+        notes.ended_early = True

@@ -40,5 +40,8 @@ def write_note(file: Path, note: IndexNote) -> None:
     """Replace the note, completely or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     staged = file.with_name(f".{file.name}.{os.getpid()}")
-    staged.write_text(json.dumps(asdict(note)) + "\n", encoding="utf-8")
+    staged.unlink(missing_ok=True)  # where others may write, it could be a link or a pipe
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(json.dumps(asdict(note)) + "\n")
     staged.replace(file)

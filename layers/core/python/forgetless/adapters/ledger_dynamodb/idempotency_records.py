@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT, seconds_of
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import key_of
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.answer_ids import shown_ids
+from forgetless.domain.retention import DAY_S
 from forgetless.ports.request_ledger import IdempotencyRecord
 
 __all__ = ["NEXT_NOTE", "IdempotencyStore", "drop_shown"]
@@ -21,6 +22,9 @@ __all__ = ["NEXT_NOTE", "IdempotencyStore", "drop_shown"]
 _MOST_ANSWERS = 100
 #: The attribute of a head with the number of answers that have shown its memory.
 NEXT_NOTE = "answers"
+
+#: TTL removes items in any order, often hours late. By its notes a deletion finds an answer, so these go later.
+_NOTES_OUTLIVE_S = int(DAY_S)
 
 
 class IdempotencyStore(Store):
@@ -123,8 +127,7 @@ def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_
         "fingerprint": to_blob(record.fingerprint),
         "until": record.lease_until,
         "expires": expires_at,
-        # DynamoDB's own expiry needs seconds.
-        "expires_at": int(datetime.fromisoformat(expires_at).timestamp()),
+        EXPIRES_AT: seconds_of(expires_at),
         "status": record.status,
         "answered": record.body is not None,
         "named": named,
@@ -135,7 +138,7 @@ def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_
     drop_shown(unit, tenant, [held for note in notes if (held := unit.get(note)) is not None])
     unit.put(key, unit.with_body(key, item, to_blob(record.body or "")))
     for note in notes:
-        unit.put(note, {"name": to_blob(name), "expires_at": item["expires_at"]})
+        unit.put(note, {"name": to_blob(name), EXPIRES_AT: item[EXPIRES_AT] + _NOTES_OUTLIVE_S})
 
 
 def _place(unit: Unit, tenant: str, memory_id: str, name: str) -> str:

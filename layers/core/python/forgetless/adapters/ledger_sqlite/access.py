@@ -77,7 +77,8 @@ def read_access(
                 tuple(all_keys(raw)),
                 tuple(LogIn(state, row) for row in raw.execute(_RECORDS) if is_log_in(state := from_blob(row[2]))),
             )
-    except (ForgetlessError, sqlite3.Error, ValueError, TypeError):  # TypeError: a key of a later version
+    except (ForgetlessError, sqlite3.Error, ValueError, TypeError, LookupError, AttributeError):
+        # A key of a later version, or one whose row is damaged.
         return None
 
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from glob import escape
 from pathlib import Path
 
 from forgetless.adapters.ledger_sqlite.connections import Connections
@@ -74,9 +75,9 @@ def workplace(target: Path) -> Iterator[Path]:
     """A private temporary folder beside `target`; also removes the folders that killed processes left behind."""
     begin = f".{target.name}.part-"
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in target.parent.glob(f"{begin}*"):
-        with _owned(left) as ours:
-            if ours and time.time() - left.stat().st_mtime > _YOUNG_S:
+    for left in target.parent.glob(f"{escape(begin)}*"):
+        with _owned(left) as since:
+            if since is not None and time.time() - since > _YOUNG_S:
                 shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=begin, dir=target.parent))
     with _owned(folder):
@@ -153,19 +154,26 @@ def move_to(staged: Path, target: Path) -> None:
 
 
 @contextmanager
-def _owned(folder: Path) -> Iterator[bool]:
-    """Lock the folder and tell whether that succeeded, which means that no living process works in it."""
+def _owned(folder: Path) -> Iterator[float | None]:
+    """Lock our folder, and yield when it was changed last; None if a living process works in it, or it is not ours.
+
+    Others may write beside it. So a pipe, which would wait for whoever made it, a link and another's folder are left.
+    """
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        yield False
+        yield None
         return
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
+        found = os.fstat(descriptor)
+        yield found.st_mtime if found.st_uid == os.geteuid() and _locked(descriptor) else None
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -61,4 +61,6 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def _opened(path: Path) -> int:
-    return os.open(path.with_name(f"{path.name}-users"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Without waiting: a pipe that another user has put there would wait for whoever made it.
+    flags = os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.open(path.with_name(f"{path.name}-users"), flags, 0o600)

@@ -121,7 +121,9 @@ def search_memories(connection: Connection, asked: given.SearchMemories) -> seri
     )
     found = caller.services.at(check_moment(asked.as_of, asked.known_at)).search(request)
     shown = serialize.shown_memories([serialize.shown_hit(hit) for hit in found])
-    return shown.model_copy(update={"ranked_by": "words"}) if current_answer_notes().ranked_by_words else shown
+    notes = current_answer_notes()
+    ranked_by = "words" if notes.ranked_by_words else None
+    return shown.model_copy(update={"ranked_by": ranked_by, "truncated": shown.truncated or notes.ended_early or None})
 
 
 def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.SomeMemories:

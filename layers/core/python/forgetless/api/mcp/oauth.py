@@ -16,6 +16,8 @@ from mcp.server.auth.handlers.token import TokenHandler
 from mcp.server.auth.middleware.client_auth import AuthenticationError as UnknownClientError
 from mcp.server.auth.middleware.client_auth import ClientAuthenticator
 from mcp.server.auth.settings import ClientRegistrationOptions
+from mcp.shared.auth import OAuthClientMetadata
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as HttpRoute
@@ -23,7 +25,7 @@ from starlette.routing import Route as HttpRoute
 from forgetless.api.base_path import service_url
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, OAUTH_PATHS, Caller, set_caller
-from forgetless.api.errors import status_of
+from forgetless.api.errors import in_one_line, status_of
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.login_page import login_page, refusal_page
 from forgetless.api.mcp.oauth_forms import MOST_FORM_BYTES, MOST_REGISTRATION_BYTES, Endpoint, with_form
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["OAuth"]
 
 _TOO_OLD = "It has waited for more than ten minutes, or its address is not complete. Connect again from the host."
+_REGISTRATION = ClientRegistrationOptions(enabled=True)
 _METHODS = ("none", "client_secret_post", "client_secret_basic")
 
 
@@ -57,10 +60,11 @@ class OAuth:
 
     def routes(self) -> list[HttpRoute]:
         """All endpoints."""
-        register = RegistrationHandler(self._provider, ClientRegistrationOptions(enabled=True)).handle
         pages = {
             "/oauth/authorize": _HttpRoute("/oauth/authorize", self._authorize, methods=["GET"]),
-            "/oauth/register": _HttpRoute("/oauth/register", register, methods=["POST"], most=MOST_REGISTRATION_BYTES),
+            "/oauth/register": _HttpRoute(
+                "/oauth/register", self._register, methods=["POST"], most=MOST_REGISTRATION_BYTES
+            ),
             "/oauth/token": _HttpRoute("/oauth/token", with_form(self._token), methods=["POST"]),
             "/oauth/revoke": _HttpRoute("/oauth/revoke", with_form(self._revoke), methods=["POST"]),
             "/oauth/login": _HttpRoute("/oauth/login", with_form(self._login), methods=["GET", "POST"]),
@@ -69,6 +73,16 @@ class OAuth:
             metadata = _resource if "protected-resource" in path else _server
             pages[path] = _HttpRoute(path, metadata, methods=["GET"])
         return list(pages.values())
+
+    async def _register(self, request: Request) -> Response:
+        """The SDK's endpoint, which would answer with every error of a body, of which there may be thousands."""
+        try:
+            OAuthClientMetadata.model_validate_json(await request.body())
+        except ValidationError as error:
+            body = {"error": "invalid_client_metadata", "error_description": in_one_line(error, "body")}
+            return json_response(body, status=400)
+        answer: Response = await RegistrationHandler(self._provider, _REGISTRATION).handle(request)
+        return answer
 
     async def _authorize(self, request: Request) -> Response:
         """The SDK's endpoint, which takes everything but GET for a form, and whose errors do not say who answers."""

@@ -36,8 +36,11 @@ def sign(key: bytes, purpose: Purpose, claims: Mapping[str, Any], *, now_s: floa
     return jwt.encode({**claims, "aud": str(purpose), **ends}, key, algorithm=_ALGORITHM)
 
 
-def read(key: bytes, purpose: Purpose, token: str, *, now_s: float) -> dict[str, Any] | None:
-    """The claims of a token of ours with this purpose whose time is not over; None for everything else."""
+def read(key: bytes, purpose: Purpose, token: str, *, now_s: float | None) -> dict[str, Any] | None:
+    """The claims of a token of ours with this purpose whose time is not over; None for everything else.
+
+    With `now_s=None`, its time does not matter.
+    """
     import jwt  # noqa: PLC0415 - as above
 
     try:
@@ -46,7 +49,7 @@ def read(key: bytes, purpose: Purpose, token: str, *, now_s: float) -> dict[str,
         claims: dict[str, Any] = jwt.decode(token, key, algorithms=[_ALGORITHM], audience=str(purpose), options=options)
     except (jwt.InvalidTokenError, ValueError):  # a lone surrogate in the text is a ValueError
         return None
-    return claims if now_s < claims.get("exp", now_s + 1) else None
+    return claims if now_s is None or now_s < claims.get("exp", now_s + 1) else None
 
 
 def looks_signed(presented: str) -> bool:

@@ -92,7 +92,9 @@ class SomeMemories(Answer):
 
     results: list[FoundMemory]
     truncated: bool | None = Field(
-        None, description="true: not all of them fit into one answer. Ask for fewer, or for smaller pages."
+        None,
+        description="true: not all of them fit into one answer, or they are so large that a search did not read all. "
+        "Ask for fewer, or for smaller pages.",
     )
     next_cursor: str | None = Field(None, description="The cursor of the next page of a list, if more follow.")
     ranked_by: str | None = Field(

@@ -36,7 +36,7 @@ import forgetless
 from forgetless.api.access import require
 from forgetless.api.body_limit import MAX_BODY_BYTES, read_body, replayed
 from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, MCP_STATUS, MCP_TOOL, get_caller
-from forgetless.api.errors import MOST_DESCRIBED, described, status_of
+from forgetless.api.errors import in_one_line, status_of
 from forgetless.api.field_checks import check_ids_once
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.arguments import ignored_note, read_arguments, unknown_arguments
@@ -128,7 +128,7 @@ class McpEndpoint:
             result = await self._result(context.request, tool, given)
         except ValidationError as error:
             state[MCP_STATUS] = 400
-            return _refused(_sentence(_named(error)) + ignored_note(ignored))
+            return _refused(_sentence(in_one_line(error, "arguments")) + ignored_note(ignored))
         except ForgetlessError as error:
             state[MCP_STATUS] = status_of(error)
             return _refused(_sentence(_reason(error)) + ignored_note(ignored))
@@ -210,8 +210,3 @@ def _reason(error: ForgetlessError) -> str:
 def _sentence(text: str) -> str:
     """The text with a full stop at its end, because others may follow."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _named(error: ValidationError) -> str:
-    shown = [described(one) for one in error.errors()[:MOST_DESCRIBED]]
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in shown)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from forgetless.domain.digests import keyed_digest
 from forgetless.domain.errors import IdempotencyInProgressError, IdempotencyMismatchError
 from forgetless.domain.jobs import job_id_for
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
-from forgetless.ports.request_ledger import IdempotencyRecord, IdempotencyStore, JobStore
+from forgetless.ports.request_ledger import ErasureStore, IdempotencyRecord, IdempotencyStore, JobStore
 
-__all__ = ["RUNNING_S", "IdempotencyService", "StoredAnswer", "job_name"]
+__all__ = ["RUNNING_S", "IdempotencyService", "StoredAnswer"]
 
 #: Answers are stored for a day.
 KEPT_S = 86_400.0
@@ -20,7 +21,7 @@ KEPT_S = 86_400.0
 RUNNING_S = 60.0
 
 
-class _Store(IdempotencyStore, JobStore, Protocol):
+class _Store(IdempotencyStore, JobStore, ErasureStore, Protocol):
     """The part of the ledger that idempotency needs."""
 
 
@@ -32,7 +33,7 @@ class StoredAnswer:
     body: str
 
 
-def job_name(name: str, fingerprint: str, limits: KeyLimits | None) -> str:
+def _job_name(name: str, fingerprint: str, limits: KeyLimits | None) -> str:
     """The text from which the id of an add's job is derived.
 
     It includes the body: a key that is used again after its record has expired, with another body, is a new request.
@@ -48,14 +49,29 @@ class IdempotencyService:
         self._ledger = ledger
         self._clock = clock
 
-    def begin(self, tenant: str, name: str, fingerprint: str, *, job: str) -> StoredAnswer | IdempotencyRecord:
+    def begin(
+        self, tenant: str, name: str, digest: str, *, limits: KeyLimits | None, adds: bool
+    ) -> tuple[str, StoredAnswer | IdempotencyRecord]:
         """Begin a request: the record to end it with if it may run, or else the stored answer to repeat.
 
-        `job` is the `job_name` of an add.
+        `digest` is one of its body. Ids that outlive an erasure follow from it, so it is stored with the ledger's key:
+        else who guesses a body could confirm it. Comes with the text from which the id of an add's job, and those of
+        changes' events, are derived.
 
         Raises IdempotencyMismatchError if the key was used with another body, and IdempotencyInProgressError while
         the first request runs.
         """
+        fingerprint = keyed_digest(self._ledger.digest_key(), "request", digest)
+        job, before = (_job_name(name, one, limits) for one in (fingerprint, digest))
+        # The version before this one took the digest as it is. What it began goes on under the names that it had.
+        if adds and self._ledger.job(tenant, job_id_for(tenant, before)) is not None:
+            return before, self._begun(tenant, name, digest, job=before)
+        try:
+            return job, self._begun(tenant, name, fingerprint, job=job)
+        except IdempotencyMismatchError:
+            return before, self._begun(tenant, name, digest, job=before)
+
+    def _begun(self, tenant: str, name: str, fingerprint: str, *, job: str) -> StoredAnswer | IdempotencyRecord:
         now = self._clock.now()
         mine = IdempotencyRecord(fingerprint, lease_until=later(now, RUNNING_S))
         standing = self._put(tenant, name, mine, now)

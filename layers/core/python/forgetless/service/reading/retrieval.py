@@ -26,7 +26,7 @@ from forgetless.domain.names import NO_NAMES
 from forgetless.domain.recipe import Recipe, Words
 from forgetless.domain.scoring import Scorer, saturate
 from forgetless.domain.times import date_of
-from forgetless.ports.answer_notes import note_ranked_by_words
+from forgetless.ports.answer_notes import note_ended_early, note_ranked_by_words
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import Hit, Key, RequestIndex, RequestPast
 from forgetless.ports.metrics import CANDIDATES_REFUSED, SEARCHES_WIDENED
@@ -223,21 +223,23 @@ class Retrieval:
                 give_turn()  # each look waits for the index
                 look = _look(asked, worded, limit)
                 _complete(asked, worded, look, places=request.top_k)
-                found, refused, gone = _confirmed(asked, look.candidates)
+                read = _confirmed(asked, look.candidates)
                 # Each completion is a call, so more places are made sure of only where some of the first are refused.
                 if (
-                    refused
+                    read.refused
                     and not has_read_enough()
                     and _complete(asked, worded, look, places=request.top_k + _READ_MARGIN)
                 ):
-                    found, refused, gone = _confirmed(asked, look.candidates)
+                    read = _confirmed(asked, look.candidates)
                 # A look that has read enough ends early, and may have found less than the one before.
-                best = max(best, found, key=len) if has_read_enough() else found
-                if refused:
-                    CANDIDATES_REFUSED.count(refused)
-                missed = refused > 0 or look.unseen >= request.threshold
-                wider = missed and gone < MOST_GONE and look.full and limit < MOST_INDEX_RESULTS
-                if len(found) == request.top_k or not wider or has_read_enough():
+                best = max(best, read.found, key=len) if has_read_enough() else read.found
+                if read.refused:
+                    CANDIDATES_REFUSED.count(read.refused)
+                missed = read.refused > 0 or look.unseen >= request.threshold
+                wider = missed and read.gone < MOST_GONE and look.full and limit < MOST_INDEX_RESULTS
+                if len(best) == request.top_k or not wider or has_read_enough():
+                    if len(best) < request.top_k and has_read_enough() and (wider or read.unread):
+                        note_ended_early()
                     return best
                 SEARCHES_WIDENED.count()
                 limit = min(limit * WIDENING, MOST_INDEX_RESULTS)
@@ -301,10 +303,20 @@ def _last_score(found: Sequence[list[Hit]], limit: int) -> float | None:
     return max((hits[-1].score for hits in found if len(hits) >= limit), default=None)
 
 
-def _confirmed(asked: _Asked, rows: Candidates) -> tuple[list[ScoredMemory], int, int]:
-    """The best candidates that the ledger confirms; how many it refused before there were enough; how many of these it
-    no longer has.
-    """
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The best candidates that the ledger confirms, and how many it refused before there were enough."""
+
+    found: list[ScoredMemory]
+    refused: int
+    #: How many of these the ledger no longer has.
+    gone: int
+    #: Whether candidates are left that were not asked for.
+    unread: bool
+
+
+def _confirmed(asked: _Asked, rows: Candidates) -> _Read:
+    """Ask the ledger for the candidates, best first, until there are enough."""
     request = asked.request
     candidates = [one for one in rows.ranked() if one.score >= request.threshold]
     found: list[ScoredMemory] = []
@@ -325,7 +337,7 @@ def _confirmed(asked: _Asked, rows: Candidates) -> tuple[list[ScoredMemory], int
             elif len(found) < request.top_k:
                 shown.add(candidate.memory_id)
                 found.append(ScoredMemory(memory, candidate.score, _details(asked, candidate)))
-    return found, refused, gone
+    return _Read(found, refused, gone, unread=place < len(candidates))
 
 
 def _details(asked: _Asked, candidate: Candidate) -> ScoreDetails | None:

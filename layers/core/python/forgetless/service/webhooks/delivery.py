@@ -169,11 +169,9 @@ class DeliveryService:
         if delivery.state != "pending":
             self._ledger.delete_document(delivery.tenant, DELIVERY, delivery.id)
             return "expired"
-        held = self._ledger.document(delivery.tenant, WEBHOOK, delivery.webhook_id)
-        if held is None:
-            self._ledger.delete_document(delivery.tenant, DELIVERY, delivery.id)
-            return "dropped"
-        webhook = from_document(held)
+        webhook = self._webhook(delivery)
+        if webhook is None:
+            return self._drop(delivery)
         if webhook.is_active and webhook.waits(self._clock.now()):
             self._put(replace(delivery, due_at=webhook.retry_at))
             return "too early"
@@ -181,13 +179,24 @@ class DeliveryService:
         if not self._ledger.put_document(claimed.document()):
             return "taken"  # by another run
         if not webhook.is_active:
-            return self._finish(claimed, "failed", "dropped", "the webhook is not active")
+            return self._drop(claimed, webhook)
         return self._send_all(claimed, webhook, end)
+
+    def _webhook(self, delivery: Delivery) -> Webhook | None:
+        held = self._ledger.document(delivery.tenant, WEBHOOK, delivery.webhook_id)
+        return None if held is None else from_document(held)
+
+    def _drop(self, delivery: Delivery, inactive: Webhook | None = None) -> str:
+        """End the delivery of a webhook that was deleted, or is not active; nothing more is sent."""
+        if inactive is not None:
+            return self._finish(delivery, "failed", "dropped", "the webhook is not active")
+        self._ledger.delete_document(delivery.tenant, DELIVERY, delivery.id)
+        return "dropped"
 
     def _send_all(self, delivery: Delivery, webhook: Webhook, end: float) -> str:
         if delivery.summary is not None:
             return self._send_summary(delivery, delivery.summary, webhook)
-        arrived = False
+        arrived, begun = False, delivery.done
         while delivery.done < len(delivery.events):
             if self._clock.monotonic() >= end:
                 self._put(replace(delivery, due_at=self._clock.now()))
@@ -197,6 +206,12 @@ class DeliveryService:
             if event is None and seconds_between(delivery.created_at, self._clock.now()) < NEVER_CAME_S:
                 self._put(replace(delivery, due_at=later(self._clock.now(), NEVER_CAME_S)))
                 return "waiting"
+            if delivery.done > begun:  # its owner may have deleted or changed it while the last one was sent
+                current = self._webhook(delivery)
+                if current is None or not current.is_active:
+                    return self._drop(delivery, current)
+                arrived = arrived and current.updated_at == webhook.updated_at
+                webhook = current
             if event is not None and ref.names(event.memory) and webhook.wants(event.kind):
                 attempt = self._attempt(webhook, message_id(webhook.id, ref), _payload(event))
                 delivery = delivery.tried(attempt)
