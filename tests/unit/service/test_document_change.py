@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.domain.limits import MOST_WEBHOOKS
@@ -70,6 +73,23 @@ def test_a_document_of_a_kind_that_is_full_or_of_an_id_that_is_taken_is_refused(
     with pytest.raises(ConflictError, match="2 projects"):
         put_within(world.ledger, a_document("c"), most=2)
     assert [one.id for one in world.ledger.documents("default", "project", limit=9)[0]] == ["b", "a"]
+
+
+def test_documents_that_others_delete_meanwhile_hide_no_others_that_count(tmp_path: Path) -> None:
+    class Meanwhile(SqliteLedger):
+        """Others delete the newest document while a page is read."""
+
+        def documents(
+            self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
+        ) -> tuple[list[Document], str | None]:
+            found, following = super().documents(tenant, kind, limit=limit, cursor=cursor)
+            return found[cursor is None :], following
+
+    with closing(Meanwhile(tmp_path / "ledger.db")) as ledger:
+        for number in range(3):
+            ledger.put_document(a_document(f"{number}"))
+        with pytest.raises(ConflictError, match="2 projects"):
+            put_within(ledger, a_document("one more"), most=2)
 
 
 def test_projects_and_webhooks_have_their_limits(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
@@ -45,6 +45,10 @@ class DocumentStore(Store):
         # The cursor comes from the list, not from the documents found: others may delete a whole page meanwhile.
         following = _cursor(listed[limit - 1]) if len(listed) > limit > 0 else None
         return [held[key] for key in wanted if key in held], following
+
+    def documents_by_id(self, tenant: str, kind: str, ids: Collection[str]) -> dict[str, Document]:
+        found = self._documents([item_keys.document(tenant, kind, id_) for id_ in ids])
+        return {document.id: document for document in found.values()}
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         return list(islice(self._due(kind, now, limit), limit))

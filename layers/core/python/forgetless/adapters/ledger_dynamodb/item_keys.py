@@ -34,6 +34,7 @@ __all__ = [
     "OPEN_QUEUES",
     "PENDING",
     "PENDING_QUEUES",
+    "REVOKED",
     "SCHEMA",
     "STAGES",
     "SUPERSEDED",
@@ -55,6 +56,7 @@ __all__ = [
     "expiring",
     "head",
     "job",
+    "key_gate",
     "lease",
     "listed",
     "message",
@@ -101,6 +103,9 @@ STAGES = "X"
 OPEN_ERASURES = "U"
 #: The partition with the tenants that may have memories with an expiration date.
 EXPIRING = "Y"
+
+#: The prefix of the sort keys of revoked API keys. It sorts after every time.
+REVOKED = "~"
 
 #: The values of the attribute `state` of a memory's head.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
@@ -271,9 +276,14 @@ def api_keys(tenant: str) -> str:
     return f"B#{part(tenant)}"
 
 
-def api_key_entry(tenant: str, created_at: str, hash_: str) -> Key:
+def api_key_entry(tenant: str, created_at: str, hash_: str, *, revoked: bool) -> Key:
     """The entry of an API key in that list."""
-    return Key(api_keys(tenant), f"{created_at}#{part(hash_)}")
+    return Key(api_keys(tenant), f"{REVOKED if revoked else ''}{created_at}#{part(hash_)}")
+
+
+def key_gate(tenant: str) -> Key:
+    """The item that everybody changes who stores an API key of which a tenant may have so many."""
+    return Key(f"V#{part(tenant)}#", "GATE")
 
 
 def document(tenant: str, kind: str, id_: str) -> Key:

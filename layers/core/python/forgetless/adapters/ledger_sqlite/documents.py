@@ -56,6 +56,12 @@ class DocumentStore(Store):
         last = found[-1] if len(rows) > limit and found else None
         return found, to_cursor(last.created_at, last.id) if last else None
 
+    def documents_by_id(self, tenant: str, kind: str, ids: Collection[str]) -> dict[str, Document]:
+        query = f"{_SELECT} WHERE tenant = ? AND kind = ? AND id = ?"
+        places = [_key(tenant, kind, id_) for id_ in dict.fromkeys(ids)]
+        rows = self._connections.read(lambda db: [db.execute(query, place).fetchone() for place in places])
+        return {document.id: document for document in (_load(row) for row in rows if row is not None)}
+
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         query = f"{_SELECT} WHERE kind = ? AND due_at <= ? ORDER BY due_at, tenant, id LIMIT ?"
         rows = self._connections.read(lambda db: db.execute(query, (kind, now, limit)).fetchall())
