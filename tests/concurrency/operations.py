@@ -553,6 +553,13 @@ def _remove_keys(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _expire_keys(ledger: Ledger, tenant: str) -> Done:
+    hash_ = f"ends {tenant} {random.random()}"
+    ledger.put_key(ApiKey(hash_, f"{tenant} leaves", Role.READ, at(0), label="l", expires_at=at(1)))
+    assert all(key == key.bare for key in ledger.expire_keys(before=at(2), limit=9))
+    return Counter()
+
+
 def _tenants_with_keys(ledger: Ledger, tenant: str) -> Done:
     del tenant
     found = ledger.tenants_with_keys()

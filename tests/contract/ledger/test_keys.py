@@ -130,6 +130,27 @@ def test_a_tenant_has_no_more_keys_than_it_may(ledger: Ledger) -> None:
     assert not ledger.put_key(key("g", 4), most=4, now=at(50)), "it is there"
 
 
+def test_of_keys_that_ended_long_ago_only_that_they_are_no_more_stays(ledger: Ledger) -> None:
+    users = {"users": ("anna",), "label": "her phone", "quotas": Quotas.of({"adds_per_day": 1})}
+    ends = put(
+        ledger,
+        key("a", 1, expires_at=at(20), **users),
+        key("b", 2, expires_at=at(99), replaced_until=at(19)),
+        key("c", 3, revoked=True, **users),
+        key("d", 4, expires_at=at(21), **users),
+        key("e", 5, **users),
+    )
+    expired = [one for _ in range(3) for one in ledger.expire_keys(before=at(20), limit=2)]
+    assert sorted(expired, key=lambda one: one.hash) == [one.bare for one in ends[:3]]
+    assert keys_of(ledger, "acme") == [*(one.bare for one in ends[:3]), *ends[3:]]
+    assert ledger.keys("acme", limit=9)[0] == [ends[4], ends[3]]
+    assert ledger.expire_keys(before=at(20), limit=9) == []
+    assert ledger.key("a") == ends[0].bare, "whoever registers it anew learns that it is revoked"
+    assert ledger.put_key(key("f", 6), most=3, now=at(20))
+    with pytest.raises(TooManyKeysError):
+        ledger.put_key(key("g", 7), most=3, now=at(20))
+
+
 def test_earlier_keys_of_dynamodb_count_and_are_listed_if_they_are_not_revoked(
     dynamo: Callable[[], DynamoLedger],
 ) -> None:

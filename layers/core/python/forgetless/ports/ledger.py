@@ -267,6 +267,12 @@ class Maintenance(Protocol):
         A ledger where they end by themselves removes none.
         """
 
+    def expire_keys(self, *, before: str, limit: int) -> list[ApiKey]:
+        """Let up to `limit` API keys that ended before the given time be no more than `bare`; returns these.
+
+        So are those that an earlier version revoked, as far as the ledger finds them by themselves.
+        """
+
     def expiring_tenants(self, *, limit: int) -> list[str]:
         """Up to `limit` tenants that may have memories with an expiration date."""
 

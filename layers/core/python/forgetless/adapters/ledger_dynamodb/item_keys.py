@@ -21,6 +21,7 @@ __all__ = [
     "CARRIERS",
     "CHUNKS",
     "DELETED",
+    "ENDING_KEYS",
     "ENTRIES",
     "EXPIRING",
     "EXPIRY_QUEUES",
@@ -103,6 +104,8 @@ STAGES = "X"
 OPEN_ERASURES = "U"
 #: The partition with the tenants that may have memories with an expiration date.
 EXPIRING = "Y"
+#: The partition of the secondary index with the API keys that end, or of which more is kept than that they are revoked.
+ENDING_KEYS = "V"
 
 #: The prefix of the sort keys of revoked API keys. It sorts after every time.
 REVOKED = "~"

@@ -29,6 +29,8 @@ _PORTION = 25
 _MOST_ENTRIES = 2000
 #: When a key ends that does not: after every time.
 _NEVER = "~"
+#: When one has ended that is revoked, among those that end: before every time.
+_REVOKED = "0"
 
 
 class _Entry(NamedTuple):
@@ -90,6 +92,12 @@ class KeyStore(Store):
         for portion in portions(entries, _PORTION):
             self._units.run(partial(_remove, tenant=tenant, entries=portion))
         return len(entries)
+
+    def expire_keys(self, *, before: str, limit: int) -> list[ApiKey]:
+        # The sort key goes on after the time, so `before` must be followed by a text that sorts above everything.
+        ended = self._table.queue(item_keys.ENDING_KEYS, Between(list_entries.LOWEST, before + "~"), page=limit)
+        expired = [self._units.run(partial(_expire, place=place, before=before)) for place in islice(ended, limit)]
+        return [key for key in expired if key is not None]
 
     def tenants_with_keys(self) -> list[str]:
         found: dict[str, None] = {}
@@ -157,6 +165,9 @@ class KeyStore(Store):
 def _put(unit: Unit, key: ApiKey) -> None:
     quotas = key.quota_record()
     item: Item = {"body": dump(key.record())} | ({"quotas": dump(quotas)} if quotas else {})
+    ends_at = _REVOKED if key.revoked else key.ends_at
+    if ends_at is not None and key != key.bare:
+        item |= {"gsi1pk": item_keys.ENDING_KEYS, "gsi1sk": f"{ends_at}#{item_keys.part(key.hash)}"}
     unit.put(item_keys.api_key(key.hash), item)
     entry: Item = {"hash": to_blob(key.hash), "ends": key.ends_at or _NEVER}
     unit.put(item_keys.api_key_entry(key.tenant, key.created_at, key.hash, revoked=key.revoked), entry)
@@ -168,6 +179,17 @@ def _delete_entries(unit: Unit, key: ApiKey) -> None:
     unit.load(places)
     for place in places:
         unit.delete(place)
+
+
+def _expire(unit: Unit, place: item_keys.Key, before: str) -> ApiKey | None:
+    """What is left of the key there, if it has ended and says more than that; the index may be out of date."""
+    item = unit.get(place)
+    key = None if item is None else _load(place.pk.removeprefix("A#"), item)
+    if key is None or key == key.bare or not (key.revoked or (key.ends_at or _NEVER) <= before):
+        return None
+    _delete_entries(unit, key)
+    _put(unit, key.bare)
+    return key.bare
 
 
 def _remove(unit: Unit, tenant: str, entries: Sequence[_Entry]) -> None:

@@ -11,7 +11,7 @@ from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.adapters.ledger_sqlite.key_rows import fill, load_key, put_key
 from forgetless.domain.cursors import from_cursor, time_place, to_cursor
 from forgetless.domain.errors import TooManyKeysError
-from forgetless.domain.keys import ApiKey
+from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.limits import KEYS_AT_ONCE
 
 __all__ = ["KeyStore"]
@@ -21,6 +21,7 @@ T = TypeVar("T")
 _COLUMNS = "hash, body, quotas"
 #: How many keys still count at a time: those that are revoked or have ended lie before it in the index.
 _STANDING = "SELECT count(*) FROM (SELECT 1 FROM keys WHERE tenant = ? AND ends_at > ? LIMIT ?)"
+_ENDED = "SELECT hash, body, quotas, tenant, created_at FROM keys WHERE bare = 0 AND ends_at <= ? LIMIT ?"
 _NEXT_TENANT = "SELECT min(tenant) FROM keys WHERE tenant > ?"
 
 
@@ -60,6 +61,15 @@ class KeyStore(Store):
         if removed:
             self._connections.note_erased()
         return removed
+
+    def expire_keys(self, *, before: str, limit: int) -> list[ApiKey]:
+        # Mostly there is nothing to do, and then nothing is written.
+        if not self._by_columns(lambda db: db.execute(_ENDED, (before, 1)).fetchall()):
+            return []
+        expired = self._connections.write(lambda db: _expire(db, before, limit), durable=True)
+        if expired:
+            self._connections.note_erased()
+        return expired
 
     def tenants_with_keys(self) -> list[str]:
         return self._by_columns(_tenants)
@@ -103,6 +113,18 @@ def _remove(db: sqlite3.Connection, tenant: str, limit: int) -> int:
     return len(hashes)
 
 
+def _expire(db: sqlite3.Connection, before: str, limit: int) -> list[ApiKey]:
+    fill(db)
+    expired: list[ApiKey] = []
+    for *row, tenant, created_at in db.execute(_ENDED, (before, limit)).fetchall():
+        try:
+            expired.append(_key(row).bare)
+        except (TypeError, ValueError):  # a key of a later version
+            expired.append(ApiKey(from_blob(row[0]), from_blob(tenant), Role.READ, created_at, revoked=True))
+        put_key(db, expired[-1])
+    return expired
+
+
 def _tenants(db: sqlite3.Connection) -> list[str]:
     found: list[str] = []
     tenant: bytes | str = ""  # SQLite sorts every text below every blob, so an empty tenant is above it
@@ -117,6 +139,6 @@ def _read(db: sqlite3.Connection, hash_: str) -> ApiKey | None:
     return None if row is None else _key(row)
 
 
-def _key(row: tuple[bytes, bytes, bytes | None]) -> ApiKey:
+def _key(row: Sequence[Any]) -> ApiKey:
     hash_, body, quotas = row
     return load_key(from_blob(hash_), body, quotas)

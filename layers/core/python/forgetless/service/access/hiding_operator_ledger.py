@@ -170,6 +170,9 @@ class HidingOperatorLedger(HidingLedger):
     def expire_page_ends(self, *, now: str) -> int:
         return self.whole.expire_page_ends(now=now)
 
+    def expire_keys(self, *, before: str, limit: int) -> list[ApiKey]:
+        return self.whole.expire_keys(before=before, limit=limit)
+
     def expiring_tenants(self, *, limit: int) -> list[str]:
         return self.whole.expiring_tenants(limit=limit)
 
