@@ -13,7 +13,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.erasures import Target
 from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
-from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.keys import ApiKey, Role, key_id
 from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
@@ -508,12 +508,25 @@ def _put_key(ledger: Ledger, tenant: str) -> Done:
     held = ledger.key(hash_)
     key = ApiKey(hash_, tenant, Role.READ, at(0), label="0") if held is None else held
     more = replace(key, label=str(int(key.label) + 1), created_at=at(_one()))
-    return Counter({f"key {hash_}": int(ledger.put_key(more, held=held))})
+    return Counter({f"key {hash_}": int(ledger.put_key(more, held=held, most=random.choice([None, 99]), now=at(0)))})
 
 
 def _keys(ledger: Ledger, tenant: str) -> Done:
-    hashes = [key.hash for key in ledger.keys(tenant)]
+    hashes = [key.hash for key in ledger.keys(tenant, limit=9)[0]]
     assert len(set(hashes)) == len(hashes) <= FEW
+    return Counter()
+
+
+def _all_keys(ledger: Ledger, tenant: str) -> Done:
+    # One whose time of creation another process changes meanwhile may come twice.
+    found, _ = ledger.all_keys(tenant, limit=9)
+    assert {key.hash for key in found} <= {f"{tenant} {number}" for number in range(FEW)}
+    return Counter()
+
+
+def _keys_by_id(ledger: Ledger, tenant: str) -> Done:
+    id_ = key_id(f"{tenant} {_one()}")
+    assert ledger.keys_by_id(tenant, [id_, "another"]).keys() <= {id_}
     return Counter()
 
 
@@ -549,7 +562,14 @@ def _expire_usage(ledger: Ledger, tenant: str) -> Done:
 
 def _remove_keys(ledger: Ledger, tenant: str) -> Done:
     ledger.put_key(ApiKey(f"passing {tenant} {random.random()}", f"{tenant} leaves", Role.READ, at(0)))
-    assert ledger.remove_keys(f"{tenant} leaves") >= 0
+    assert ledger.remove_keys(f"{tenant} leaves", limit=9) >= 0
+    return Counter()
+
+
+def _expire_keys(ledger: Ledger, tenant: str) -> Done:
+    hash_ = f"ends {tenant} {random.random()}"
+    ledger.put_key(ApiKey(hash_, f"{tenant} leaves", Role.READ, at(0), label="l", expires_at=at(1)))
+    assert all(key == key.bare for key in ledger.expire_keys(before=at(2), limit=9))
     return Counter()
 
 
@@ -602,6 +622,13 @@ def _document(ledger: Ledger, tenant: str) -> Done:
 def _documents(ledger: Ledger, tenant: str) -> Done:
     found, _ = ledger.documents(tenant, "counter", limit=9)
     assert all(document.body == {"n": document.version} for document in found)
+    return Counter()
+
+
+def _documents_by_id(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.documents_by_id(tenant, "counter", ["d0", "d1", "another"])
+    assert found.keys() <= {"d0", "d1"}
+    assert all(document.body == {"n": document.version} for document in found.values())
     return Counter()
 
 

@@ -10,7 +10,7 @@ from forgetless.ports.ledger import Ledger
 from tests.concurrency.arena import Arena
 from tests.concurrency.operations import FEW, OPERATIONS, memory_ids, scope_of, some_operations
 from tests.concurrency.test_memories import check_totals
-from tests.contract.ledger.making import at, job_id
+from tests.contract.ledger.making import at, job_id, keys_of
 
 
 def test_no_operation_is_left_out() -> None:
@@ -33,7 +33,7 @@ def test_what_is_stored_is_what_was_acknowledged(arena: Arena) -> None:
             assert {used.day.get(UsageKind.REQUESTS, 0), used.minute} == {done[f"usage k{number}"]}
             left = arena.ledger.document(name, "passing", f"gone{number}")
             assert done[f"made gone{number}"] - done[f"deleted gone{number}"] == int(left is not None)
-        assert {key.hash for key in arena.ledger.keys(name)} == {
+        assert {key.hash for key in keys_of(arena.ledger, name)} == {
             f"{name} {number}" for number in range(FEW) if done[f"key {name} {number}"]
         }
         # An update whose answer was lost may be done, although its caller was told that it is not.

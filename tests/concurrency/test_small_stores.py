@@ -10,7 +10,7 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.documents import Document
-from forgetless.domain.errors import ConflictError, InvalidRequestError
+from forgetless.domain.errors import ConflictError, InvalidRequestError, TooManyKeysError
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
@@ -19,7 +19,7 @@ from forgetless.service.access.keys import KeyService
 from forgetless.service.document_change import change_document, put_within
 from forgetless.service.projects.settings import ProjectService, project_id
 from tests.concurrency.arena import Arena
-from tests.contract.ledger.making import a_memory, add, at, delete
+from tests.contract.ledger.making import a_memory, add, at, delete, keys_of
 
 
 class PatientClock(SystemClock):
@@ -100,6 +100,23 @@ def test_a_document_that_was_made_again_is_not_overwritten_from_before(arena: Ar
         arena.ledger.delete_document(name, "webhook", "a")
 
 
+def _put_one_key(ledger: Ledger, number: int, tenant: str) -> str:
+    try:
+        return str(ledger.put_key(ApiKey(f"{tenant} by {number}", tenant, Role.WRITE, at(1)), most=3, now=at(2)))
+    except TooManyKeysError:
+        return "full"
+
+
+def test_a_tenant_gets_exactly_as_many_keys_as_it_may_have(arena: Arena) -> None:
+    for name in arena.rounds(sqlite=20, dynamodb=4):
+        assert arena.ledger.put_key(ApiKey(f"{name} before", name, Role.WRITE, at(0)))
+        assert arena.ledger.put_key(ApiKey(f"{name} ended", name, Role.WRITE, at(0), expires_at=at(1)))
+        told = arena.race(_put_one_key, name)
+        assert told.count("True") == min(2, len(told))
+        assert told.count("full") == len(told) - told.count("True")
+        assert len(arena.ledger.keys(name, limit=99)[0]) == 2 + told.count("True")
+
+
 def _make_known_or_revoke(ledger: Ledger, number: int, tenant: str, secret: str, key_id: str) -> str:
     keys = KeyService(ledger=ledger, clock=PatientClock())
     try:
@@ -119,7 +136,7 @@ def test_a_revocation_is_never_undone_and_done_once(arena: Arena) -> None:
         assert arena.ledger.put_key(key)
         told = arena.race(_make_known_or_revoke, name, secret, key.id)
         assert told.count("revoked") == 1
-        [held] = arena.ledger.keys(name)
+        [held] = keys_of(arena.ledger, name)
         assert held.revoked
         assert (held.role, told[0]) in {(Role.ADMIN, "registered"), (Role.WRITE, "")}
         assert arena.ledger.key(key.hash) == held

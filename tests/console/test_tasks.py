@@ -210,6 +210,26 @@ def test_a_key_is_made_used_and_revoked(open_console: Open) -> None:
     row.wait_for(state="detached")
 
 
+def test_keys_come_one_page_after_the_other(open_console: Open) -> None:
+    opened = open_console("#/usage")
+    page = opened.page
+
+    def answer(route: Any) -> None:
+        cursor = parse_qs(urlsplit(route.request.url).query).get("cursor")
+        label = "on the first page" if cursor is None else f"after {cursor[0]}"
+        key = {"id": label, "label": label, "key_prefix": "fgl_", "created_at": "2026-01-01", "role": "read"}
+        lists = {"user_ids": [], "agent_ids": [], "app_ids": [], "expires_at": None, "last_used_at": None}
+        route.fulfill(json=[{**key, **lists}], headers={"X-Next-Cursor": "the first"} if cursor is None else {})
+
+    page.route(re.compile(r"/api-keys(\?|$)"), answer)
+    opened.go("#/keys")
+    page.locator(".row", has_text="on the first page").wait_for()
+    page.get_by_role("button", name="Show more").click()
+    page.locator(".row", has_text="after the first").wait_for()
+    page.get_by_role("button", name="Show more").wait_for(state="detached")
+    assert page.locator(".row").count() == 2
+
+
 def test_a_key_that_may_only_write_is_offered_no_erasure(open_console: Open) -> None:
     first = open_console("#/keys")
     first.say("I write.", user="writer")

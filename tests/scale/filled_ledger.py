@@ -101,7 +101,7 @@ def fill(ledger: Ledger, size: int) -> Filled:
         superseded=_memory(_SUPERSEDED + 60).id,
         jobs=tuple(jobs),
         export=exports[0],
-        user_key=_keys(ledger),
+        user_key=_keys(ledger, size // _FEWER),
     )
 
 
@@ -219,8 +219,16 @@ def _documents(ledger: Ledger, memories: list[str], count: int) -> list[str]:
     return exports
 
 
-def _keys(ledger: Ledger) -> str:
-    """Make the keys; returns the id of one that may be revoked."""
+def _keys(ledger: Ledger, count: int) -> str:
+    """Make the keys; returns the id of one that may be revoked.
+
+    Another tenant has as many as `count`, with many ids, and as many of this tenant are revoked.
+    """
+    users = tuple(f"user-{number}" for number in range(20))
+    for number in range(count):
+        at = later(_BEGAN, number)
+        ledger.put_key(ApiKey(key_hash(f"theirs {number}"), "with many keys", Role.READ, at, users=users))
+        ledger.put_key(ApiKey(key_hash(f"revoked {number}"), TENANT, Role.READ, at, users=users, revoked=True))
     spare = ApiKey(key_hash("spare"), TENANT, Role.READ, NOW)
     for key in (
         ApiKey(key_hash(ADMIN), TENANT, Role.ADMIN, NOW),

@@ -300,7 +300,7 @@ _SURFACES = (
     Mutation(
         "keys: the successor of a key that was revoked meanwhile lives",
         "service/access/keys.py",
-        "self._changed(tenant, key.id, lambda one: replace(one, revoked=True))",
+        "self._changed(tenant, key.id, lambda one: one.bare)",
         "pass",
         ("tests/unit/api/test_keys.py", "-k", "beside_a_revocation"),
     ),
@@ -441,4 +441,92 @@ _READ = (
     ),
 )
 
-COSTS = (*_WORK, *_RESTORED, *_SURFACES, *_READ)
+_MANY_KEYS, _KEYS = "tests/unit/api/test_many_keys.py", "tests/contract/ledger/test_keys.py"
+_MANY = (
+    Mutation(
+        "keys: SQLite looks through those of all tenants for one",
+        "adapters/ledger_sqlite/keys.py",
+        "WHERE tenant = ? AND id = ?",
+        "WHERE +tenant = ? AND +id = ?",
+        ("tests/scale/test_routes.py", "-k", "api-keys and rotate"),
+    ),
+    Mutation(
+        "keys: SQLite sorts all of a tenant for a page",
+        "adapters/ledger_sqlite/keys.py",
+        "ORDER BY created_at DESC, id DESC LIMIT ?",
+        "ORDER BY created_at || '' DESC, id DESC LIMIT ?",
+        ("tests/contract/ledger/test_query_plans.py", "-k", "keys_of_a_tenant"),
+    ),
+    Mutation(
+        "keys: SQLite does not count them",
+        "adapters/ledger_sqlite/keys.py",
+        "        if standing >= most:",
+        "        if False:",
+        (_KEYS, "-k", "no_more_keys and sqlite"),
+    ),
+    Mutation(
+        "keys: SQLite does not see what an earlier version has written",
+        "adapters/ledger_sqlite/keys.py",
+        "            self._connections.write(fill, durable=True)",
+        "            pass",
+        (_KEYS, "-k", "before_schema_21"),
+    ),
+    Mutation(
+        "keys: of those that ended, SQLite forgets that they did",
+        "adapters/ledger_sqlite/keys.py",
+        "        put_key(db, expired[-1])",
+        '        db.execute("DELETE FROM keys WHERE hash = ?", row[:1])',
+        (_KEYS, "-k", "ended_long_ago and sqlite"),
+    ),
+    Mutation(
+        "keys: DynamoDB does not count them",
+        "adapters/ledger_dynamodb/keys.py",
+        "            if standing >= most:",
+        "            if False:",
+        (_KEYS, "-k", "no_more_keys and dynamodb"),
+    ),
+    Mutation(
+        "keys: two may count at once on DynamoDB",
+        "adapters/ledger_dynamodb/keys.py",
+        '        unit.put(gate, {"last": unit.id})',
+        "        pass",
+        ("tests/concurrency/test_small_stores.py", "-k", "exactly_as_many and dynamodb"),
+    ),
+    Mutation(
+        "keys: requests may make any number",
+        "service/access/keys.py",
+        "put_key(made, most=self._most, now=self._clock.now())",
+        "put_key(made)",
+        (_MANY_KEYS, "-k", "told_the_way_out"),
+    ),
+    Mutation(
+        "keys: one may be limited to any number of bytes",
+        "service/access/keys.py",
+        "> MAX_KEY_LIMITS_BYTES:",
+        "> 10**9:",
+        (_MANY_KEYS, "-k", "bytes_of_ids"),
+    ),
+    Mutation(
+        "keys: large ones are read all at once",
+        "domain/limits.py",
+        "KEYS_AT_ONCE = 1024 * 1024",
+        "KEYS_AT_ONCE = 1024 * 1024 * 1024",
+        (_MANY_KEYS, "-k", "too_large"),
+    ),
+    Mutation(
+        "keys: a revoked one keeps whom it was limited to",
+        "service/access/keys.py",
+        "            return key.bare\n",
+        "            return replace(key, revoked=True)\n",
+        (_MANY_KEYS, "-k", "only_that_it_is_revoked"),
+    ),
+    Mutation(
+        "documents: those that others delete meanwhile let two pass",
+        "service/document_change.py",
+        "if found > count or cursor is None:",
+        "if True:",
+        ("tests/unit/service/test_document_change.py", "-k", "delete_meanwhile"),
+    ),
+)
+
+COSTS = (*_WORK, *_RESTORED, *_SURFACES, *_READ, *_MANY)

@@ -125,9 +125,9 @@ _SQLITE = (
     ),
     Mutation(
         "SQLite: keys of a tenant",
-        "adapters/ledger_sqlite/leases_and_keys.py",
-        "if key.tenant == tenant",
-        "if key.tenant",
+        "adapters/ledger_sqlite/keys.py",
+        "WHERE tenant = ? AND id = ?",
+        "WHERE ? IS NOT NULL AND id = ?",
         (_ROUTES, "-k", "another_tenant and api-keys"),
     ),
 )

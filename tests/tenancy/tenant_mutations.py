@@ -42,7 +42,7 @@ _WAITS = (
     ),
     Mutation(
         "LLM waits: a killed owner's slot never comes back",
-        "adapters/ledger_sqlite/leases_and_keys.py",
+        "adapters/ledger_sqlite/leases.py",
         "WHERE owner = ?2 OR until <= ?4",
         "WHERE owner = ?2",
         ("tests/contract/ledger/test_slots.py", "-k", "sqlite and time_is_over"),
@@ -265,7 +265,7 @@ _DELETIONS = (
     _deletion(
         "keys stay",
         _JOB,
-        "    ledger.remove_keys(tenant)\n    return erasure",
+        "    while ledger.remove_keys(tenant, limit=_KEYS):\n        pass\n    return erasure",
         "    return erasure",
         _DELETION,
         "-k",

@@ -15,10 +15,12 @@ from forgetless.adapters.ledger_dynamodb import documents as dynamodb_documents
 from forgetless.adapters.ledger_sqlite import documents as sqlite_documents
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, memory_id
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.ledger import KeyStore, Ledger
 from forgetless.ports.request_ledger import Entity
+from forgetless.service.access.key_pages import every_key
 
 ANNA = Scope("acme", user_id="anna")
 
@@ -59,6 +61,11 @@ def entities_of(ledger: Ledger, tenant: str, *, limit: int = 2) -> list[Entity]:
         cursor = page.cursor
         if cursor is None:
             return sorted(found, key=lambda entity: (entity.kind, entity.id))
+
+
+def keys_of(ledger: KeyStore, tenant: str) -> list[ApiKey]:
+    """All keys of the tenant, also revoked ones, the oldest first."""
+    return sorted(every_key(ledger, tenant), key=lambda key: (key.created_at, key.hash))
 
 
 def an_event_id() -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.bulk_jobs import BULK_JOB
+from forgetless.domain.keys import ApiKey, Role, key_id
 from forgetless.domain.scope import Scope
 from forgetless.domain.usage import UsageKind, Use
 from tests.contract.ledger.making import a_job, a_memory, add, at
@@ -70,6 +71,23 @@ def test_a_list_of_memories_and_its_next_page(ledger: SqliteLedger, names: tuple
                 ledger, lambda at=cursor: ledger.list_memories("acme", ids, limit=2, cursor=at, superseded=superseded)
             )
         )
+
+
+def test_the_keys_of_a_tenant(ledger: SqliteLedger) -> None:
+    for number in range(4):
+        ledger.put_key(ApiKey(f"{number}", "acme", Role.READ, at(number)))
+    _, cursor = ledger.keys("acme", limit=2)
+    _, place = ledger.all_keys("acme", limit=2)
+    assert cursor is not None
+    assert place is not None
+    one = key_id("1")
+    assert_in_order(plans(ledger, lambda: ledger.keys("acme", limit=2, cursor=cursor)))
+    assert_in_order(plans(ledger, lambda: ledger.keys("acme", limit=2)))
+    assert_in_order(plans(ledger, lambda: ledger.all_keys("acme", limit=2, cursor=place)))
+    assert_in_order(plans(ledger, lambda: ledger.keys_by_id("acme", [one])))
+    assert_in_order(plans(ledger, ledger.tenants_with_keys))
+    assert_in_order(plans(ledger, lambda: ledger.put_key(ApiKey("5", "acme", Role.READ, at(5)), most=9, now=at(9))))
+    assert_in_order(plans(ledger, lambda: ledger.remove_keys("acme", limit=2)))
 
 
 def test_a_list_of_jobs_and_its_next_page(ledger: SqliteLedger) -> None:

@@ -127,6 +127,39 @@ def test_a_file_of_schema_17_gets_names_and_its_version_goes_on_using_it(tmp_pat
     assert LEAST_VERSION <= 17
 
 
+def test_keys_of_schema_20_are_found_by_their_tenants_and_its_version_goes_on_using_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    sqlite_of_schema(9, path, [])
+    mine = ApiKey("h1", "a\x00\ud800", Role.WRITE, at(1), label="l", users=("anna",), agents=("*",), apps=("*",))
+    ended = ApiKey("h2", "acme", Role.READ, at(2), expires_at=at(9), replaced_until=at(5))
+    gone = ApiKey("h3", "acme", Role.READ, at(3), revoked=True)
+    first = ["acme", True, at(0), "laptop", False]  # as the first version wrote it
+    later_one = {**gone.record(), "hours": [1]}  # of a version that we do not know
+
+    def put(db: sqlite3.Connection, hash_: bytes, record: object) -> None:
+        db.execute("INSERT OR REPLACE INTO keys (hash, body, quotas) VALUES (?, ?, NULL)", (hash_, dump(record)))
+
+    with closing(sqlite3.connect(path)) as db, db:
+        db.create_function("digest_of_name", 2, lambda name, _key: name, deterministic=True)
+        db.create_function("lane_of_job", 2, lambda _tenant, _body: 0, deterministic=True)
+        for script in _MIGRATIONS[9:20]:
+            db.executescript(script)
+        db.execute("PRAGMA user_version = 20")
+        for one in (mine, ended, gone):
+            put(db, one.hash.encode(), one.record())
+        put(db, b"h4", first)
+        put(db, b"h5", later_one | {"tenant": "another"})
+    with closing(SqliteLedger(path)) as ledger:
+        assert ledger.keys(mine.tenant, limit=9) == ([mine], None)
+        assert [key.hash for key in ledger.keys("acme", limit=9)[0]] == ["h2", "h4"]
+        assert ledger.keys_by_id("acme", [gone.id]) == {gone.id: gone}
+        assert ledger.tenants_with_keys() == sorted([mine.tenant, "acme", "another"])
+        with closing(sqlite3.connect(path)) as db, db:
+            put(db, b"h2", replace(ended, revoked=True).record())  # the version before revokes it
+        assert [key.hash for key in ledger.keys("acme", limit=9)[0]] == ["h4"]
+    assert LEAST_VERSION <= 20
+
+
 @pytest.mark.parametrize("version", [9, 11])
 def test_a_file_that_has_erasures_without_ids_goes_on(tmp_path: Path, version: int) -> None:
     path = tmp_path / "ledger.db"

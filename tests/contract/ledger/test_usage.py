@@ -139,7 +139,7 @@ def test_a_key_keeps_its_quotas_and_a_copy_of_its_tenants(ledger: Ledger, reopen
     assert not ledger.put_key(plain, held=plain)
     other = reopen()
     assert other.key("h1") == limited
-    assert other.keys("acme") == [limited]
+    assert other.keys("acme", limit=9) == ([limited], None)
     other.close()
     assert ledger.put_key(plain, held=limited)
     assert ledger.key("h1") == plain

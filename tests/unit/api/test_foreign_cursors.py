@@ -31,6 +31,7 @@ _LISTS = (
     "/memories?user_id=alice",
     "/entities?",
     "/audit?",
+    "/api-keys?",
     "/v1/memories/?user_id=alice",
     "/v1/entities/?",
     "/v1/events/?",

@@ -189,7 +189,7 @@ def test_a_token_acts_at_mcp_only_and_dies_with_its_key(host: Host) -> None:
     listed = host.http.get("/memories?user_id=a", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     assert listed.status_code == 401
     keys = host.api.world.services.keys
-    (member,) = [one.key for one in keys.list("default") if one.key.hash == key_hash(MEMBER)]
+    (member,) = [one.key for one in keys.each("default") if one.key.hash == key_hash(MEMBER)]
     keys.revoke("default", member.id)
     assert host.status(tokens["access_token"]) == 401
     assert host.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
@@ -479,7 +479,7 @@ def test_tokens_of_a_key_that_has_ended_use_up_the_guesses_of_their_address_only
     put_key(made.world, LIMITED, "default", Role.WRITE)
     stolen, kept = (other.exchange(other.code(key)).json()["refresh_token"] for key in (LIMITED, MEMBER))
     keys = made.world.services.keys
-    (limited,) = [one.key for one in keys.list("default") if one.key.hash == key_hash(LIMITED)]
+    (limited,) = [one.key for one in keys.each("default") if one.key.hash == key_hash(LIMITED)]
     keys.revoke("default", limited.id)
     made.world.clock.advance(61)
     assert [thief.refresh(stolen).status_code for _ in range(4)] == [400, 400, 400, 429]

@@ -24,7 +24,7 @@ from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.recipes import CURRENT
 from forgetless.service.transfer.event_export import EventExport
-from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, in_processes, update
+from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, in_processes, keys_of, update
 from tests.unit.store_house import StoreHouse
 
 
@@ -69,7 +69,7 @@ def test_a_restored_ledger_has_the_memories_histories_jobs_keys_and_search_resul
     assert "3 must be indexed" in out
     assert {tenant: exported(house.path, tenant) for tenant in before} == before
     with closing(SqliteLedger(house.path)) as ledger:
-        assert [(key.label, key.hash) for key in ledger.keys("acme")] == [("phone", key_hash("fgl_secret"))]
+        assert [(key.label, key.hash) for key in keys_of(ledger, "acme")] == [("phone", key_hash("fgl_secret"))]
         assert [message.content for message in ledger.job_messages("acme", a_job("waiting").id)] == ["not yet done"]
     assert house.start() == "reindex"
     assert house.reindex("--afresh")[0] == OK

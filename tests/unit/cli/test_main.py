@@ -16,6 +16,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli.__main__ import FAILED, OK, PIPE_CLOSED, main
 from forgetless.cli.stores import LEDGER_BROKEN
 from forgetless.domain.keys import key_hash
+from tests.contract.ledger.making import keys_of
 from tests.dynamo_server import DynamoServer
 
 
@@ -85,7 +86,7 @@ def test_a_dynamodb_ledger_is_made_migrated_and_given_keys(
     assert main(["migrate", "--create"]) == OK
     assert main(add) == OK
     ledger = DynamoLedger("made-by-the-command-line")
-    assert ledger.keys("acme")[0].hash == key_hash("fgl_0123456789abcdefghijklmnopqrstuvwxyz")
+    assert keys_of(ledger, "acme")[0].hash == key_hash("fgl_0123456789abcdefghijklmnopqrstuvwxyz")
     ledger.close()
 
 

@@ -13,6 +13,7 @@ from forgetless.domain.keys import Role
 from forgetless.domain.quotas import Quotas
 from forgetless.domain.usage import UsageKind, Use
 from forgetless.service.access.keys import KeyService
+from tests.contract.ledger.making import keys_of
 from tests.fakes.clock import FakeClock
 
 
@@ -54,11 +55,11 @@ def test_a_tenant_without_quotas_is_told_so(
 
 def test_quotas_of_a_key(ledger: SqliteLedger, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys", "create", "--tenant", "acme", "--quota", "adds_per_day=5"]) == 0
-    (key,) = ledger.keys("acme")
+    (key,) = keys_of(ledger, "acme")
     assert key.quotas == Quotas.of({"adds_per_day": 5})
     assert main(["keys", "set", key.id, "--tenant", "acme", "--quota", "adds_per_day=none"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split() == ["adds_per_day", "none"]
-    assert ledger.keys("acme")[0].quotas == Quotas.of({"adds_per_day": None})
+    assert keys_of(ledger, "acme")[0].quotas == Quotas.of({"adds_per_day": None})
 
 
 def test_memories_are_counted_only_for_keys_that_reach_all_of_their_users(
@@ -69,9 +70,9 @@ def test_memories_are_counted_only_for_keys_that_reach_all_of_their_users(
     for lists in ([], everything[:2], ["--agent-id", "planner", *everything[2:]]):
         assert main([*limited, *lists]) != 0
         assert "give it --agent-id '*' and --app-id '*'" in capsys.readouterr().err
-    assert ledger.keys("acme") == []
+    assert keys_of(ledger, "acme") == []
     assert main([*limited, *everything]) == 0
-    (key,) = ledger.keys("acme")
+    (key,) = keys_of(ledger, "acme")
     assert key.quotas == Quotas.of({"stored_memories": 5})
 
 

@@ -15,6 +15,7 @@ from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.usage import Use
 from forgetless.service.jobs.sweep import LOST_AFTER_S
 from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage
+from tests.contract.ledger.making import keys_of
 from tests.unit.service.world import ALICE, World, facts, make_world
 
 
@@ -33,11 +34,11 @@ class MeddlingLedger(SqliteLedger):
             act()
         return super().update_job(job, held=held, used=used)
 
-    def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
+    def put_key(self, key: ApiKey, *, held: ApiKey | None = None, most: int | None = None, now: str = "") -> bool:
         act, self.before_put_key = self.before_put_key, None
         if act is not None:
             act()
-        return super().put_key(key, held=held)
+        return super().put_key(key, held=held, most=most, now=now)
 
     def key(self, hash_: str) -> ApiKey | None:
         found = super().key(hash_)
@@ -117,7 +118,7 @@ def test_a_key_that_is_revoked_while_it_is_registered_stays_revoked(ledger: Medd
     ledger.before_put_key = lambda: keys.revoke("default", key.id)
     with pytest.raises(InvalidRequestError, match="revoked"):
         keys.register("default", "a secret that nobody can guess, really", role=Role.ADMIN, label="at the start")
-    assert [each.revoked for each in ledger.keys("default")] == [True]
+    assert [each.revoked for each in keys_of(ledger, "default")] == [True]
 
 
 def test_a_key_is_revoked_once(ledger: MeddlingLedger, tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_rotations_at_once_make_no_successor_that_ends_with_an_overlap(ledger: M
     ledger.before_put_key = rotate_when_the_successor_is_stored  # the other finds the key as it was
     keys.rotate("default", old.id, overlap_s=3600)
     keys.rotate("default", old.id, overlap_s=3600)
-    held = {key.id: key.ends_at for key in ledger.keys("default")}
+    held = {key.id: key.ends_at for key in keys_of(ledger, "default")}
     assert held.pop(old.id) is not None
     assert list(held.values()) == [None, None, None]
 

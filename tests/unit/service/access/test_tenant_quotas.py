@@ -14,6 +14,7 @@ from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.quotas import Quotas, read_quotas
 from forgetless.service.access.keys import KeyService
 from forgetless.service.access.tenant_quotas import TenantQuotas
+from tests.contract.ledger.making import keys_of as keys_held
 from tests.fakes.clock import FakeClock
 
 FIVE = Quotas.of({"adds_per_day": 5})
@@ -43,21 +44,21 @@ def test_every_key_has_a_copy(ledger: SqliteLedger) -> None:
     keys.register("acme", "r" * 40, role=Role.WRITE, label="c")
     successor, _, _ = keys.rotate("acme", before.id, overlap_s=60)
     assert successor.tenant_quotas == FIVE
-    assert [key.tenant_quotas for key in ledger.keys("acme")] == [FIVE] * 4
+    assert [key.tenant_quotas for key in keys_held(ledger, "acme")] == [FIVE] * 4
     assert ledger.key(other.hash) == other
     assert set_quota(ledger, "adds_per_day=none", "stored_memories=7") == Quotas.of(
         {"adds_per_day": None, "stored_memories": 7}
     )
     assert set_quota(ledger, "adds_per_day=default", "stored_memories=default") == Quotas()
-    assert {key.tenant_quotas for key in ledger.keys("acme")} == {Quotas()}
+    assert {key.tenant_quotas for key in keys_held(ledger, "acme")} == {Quotas()}
 
 
 def test_a_key_that_is_made_while_the_quotas_are_set_gets_them(ledger: SqliteLedger) -> None:
     class Meanwhile(SqliteLedger):
-        def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
+        def put_key(self, key: ApiKey, *, held: ApiKey | None = None, most: int | None = None, now: str = "") -> bool:
             if held is None:
                 set_quota(ledger, "adds_per_day=5")
-            return super().put_key(key, held=held)
+            return super().put_key(key, held=held, most=most, now=now)
 
     slow = Meanwhile(ledger._connections.path)
     made, _ = keys_of(slow).create("acme", label="a", role=Role.WRITE)

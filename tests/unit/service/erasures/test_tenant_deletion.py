@@ -32,6 +32,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs import erase
 from forgetless.service.jobs.delete_tenant import NOBODY
 from forgetless.service.jobs.erasure_replay import ErasureReplay, tenants_of
+from tests.contract.ledger.making import keys_of
 from tests.fakes.mortal_ledger import KilledError, MortalLedger
 from tests.unit.api.client import STRANGER, Api, make_api
 from tests.unit.service.world import World, make_world
@@ -108,7 +109,7 @@ def test_it_refuses_all_requests_at_once_and_leaves_nothing(api: Api) -> None:
     ended = job_of(world, job.id)
     assert (ended.state, ended.done, ended.error) == (JobState.SUCCEEDED, 3, None)
     assert rows_of(world, "other") == 0
-    assert world.ledger.keys("other") == []
+    assert keys_of(world.ledger, "other") == []
     assert "other" not in json.dumps(ended.document().body)
     assert api.texts() == ["mine"]
 
@@ -151,11 +152,11 @@ def test_a_new_tenant_of_the_name_gets_nothing_of_the_old_one(api: Api) -> None:
     assert world.ledger.erasure_state("other").last >= 2, "no line of the log about the old tenant concerns it"
     with pytest.raises(AuthenticationError):
         keys.authenticate(STRANGER)
-    assert [status.key.label for status in keys.list("other")] == ["new"]
+    assert [status.key.label for status in keys.each("other")] == ["new"]
     assert api.get("/memories?user_id=alice", key=secret).json()["results"] == []
     assert api.found("rockets", key=secret) == []
     entries = world.services.audit.page("other", limit=99).entries
-    assert {entry.key_id for entry in entries} == {keys.list("other")[0].key.id}
+    assert {entry.key_id for entry in entries} == {next(keys.each("other")).key.id}
     assert world.ledger.documents("other", "webhook", limit=9)[0] == []
     ping = api.get("/v1/ping/", key=secret).json()
     path = f"/api/v1/orgs/organizations/{ping['org_id']}/projects/{ping['project_id']}/"
@@ -274,7 +275,7 @@ def test_a_restored_copy_loses_the_tenant_with_its_keys(tmp_path: Path) -> None:
     report = replay.run(tenants_of(copied.ledger), include_erased=False, tell=lambda done, all_: None)
     assert (report.lines, report.targets) == (2, 2)
     assert any(isinstance(line, LoggedRestore) for line in log.lines())
-    assert copied.ledger.keys("other") == copied.ledger.keys("empty") == []
+    assert keys_of(copied.ledger, "other") == keys_of(copied.ledger, "empty") == []
     assert copied.texts(OTHERS) == []
     finish(copied)
     assert (rows_of(copied, "other"), rows_of(copied, "empty"), copied.texts()) == (0, 0, ["mine"])

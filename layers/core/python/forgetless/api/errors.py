@@ -49,6 +49,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.NotFoundError: 404,
     errors.PreconditionFailedError: 412,
     errors.ConflictError: 409,
+    errors.TooManyKeysError: 409,
     errors.VersionConflictError: 409,
     errors.LeaseLostError: 409,
     errors.ErasedError: 409,

@@ -70,7 +70,7 @@ def add_key_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
 def _keys(settings: Settings) -> Iterator[KeyService]:
     ledger = build_ledger(settings)
     try:
-        yield KeyService(ledger=ledger, clock=SystemClock())
+        yield KeyService(ledger=ledger, clock=SystemClock(), most=None)  # an operator may make any number
     finally:
         ledger.close()
 
@@ -105,10 +105,11 @@ def _rotate(settings: Settings, options: argparse.Namespace) -> int:
 
 def _list(settings: Settings, options: argparse.Namespace) -> int:
     with _keys(settings) as keys:
-        found = keys.list(options.tenant)
-    for one in found:
-        print(_line(one))
-    if any(ANY in (*one.key.agents, *one.key.apps) for one in found):
+        is_open = False
+        for one in keys.each(options.tenant):
+            print(_line(one))
+            is_open = is_open or ANY in (*one.key.agents, *one.key.apps)
+    if is_open:
         print(_OPEN, file=sys.stderr)
     return 0
 

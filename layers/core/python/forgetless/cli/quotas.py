@@ -77,7 +77,7 @@ def _ledger(settings: Settings) -> Iterator[Ledger]:
 
 def _set_tenant(settings: Settings, options: argparse.Namespace) -> int:
     with _ledger(settings) as ledger:
-        known = bool(ledger.keys(options.tenant))
+        known = bool(ledger.all_keys(options.tenant, limit=1)[0])
         quotas = TenantQuotas(ledger=ledger, clock=SystemClock()).set(options.tenant, options.quota)
     _print(quotas, settings.quotas.tenant)
     if not known:

@@ -28,6 +28,7 @@ from forgetless.domain.stricter_keys import stricter
 from forgetless.domain.webhooks import WEBHOOK, from_document
 from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.ledger import Ledger
+from forgetless.service.access.key_pages import unrevoked_keys
 from forgetless.service.access.oauth_grants import is_grant, is_revoked
 from forgetless.service.stores.copy_marks import COPIES, knows_copy
 from forgetless.service.stores.ledger_identity import IDENTITY, read_identity
@@ -240,7 +241,7 @@ def _in_force(ledger: Ledger) -> Iterator[tuple[str, _InForce]]:
     """What may be used of each tenant that has keys."""
     now = SystemClock().now()
     for tenant in ledger.tenants_with_keys():
-        keys = frozenset(key.hash for key in ledger.keys(tenant) if not key.refused_at(now))
+        keys = frozenset(key.hash for key in unrevoked_keys(ledger, tenant) if not key.refused_at(now))
         documents, _ = ledger.documents(tenant, WEBHOOK, limit=MOST_WEBHOOKS)
         active = frozenset(one.id for one in documents if from_document(one).is_active)
         yield tenant, _InForce(keys, active)

@@ -12,6 +12,7 @@ ForgetlessError
 ├── NotFoundError                  no such memory or job (404)
 ├── PreconditionFailedError        the memory's version is not the one in the request (412)
 ├── ConflictError                  another writer was first
+│   ├── TooManyKeysError           the tenant has as many keys as it may have; revoke some (409)
 │   ├── VersionConflictError       read again, then write
 │   ├── LeaseLostError             another worker took over the job; stop working on it
 │   ├── ErasedError                the scope was erased after the request began (409)
@@ -86,6 +87,7 @@ __all__ = [
     "StoredQuotaError",
     "TenantDeletedError",
     "TooManyJobsError",
+    "TooManyKeysError",
     "VersionConflictError",
 ]
 
@@ -205,6 +207,18 @@ class ConflictError(ForgetlessError):
     """Another writer was first."""
 
     code = "conflict"
+
+
+class TooManyKeysError(ConflictError):
+    """The tenant has as many keys as it may have that are neither revoked nor expired."""
+
+    code = "too_many_keys"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"There are {most:,} API keys already that are neither revoked nor expired: revoke those that nobody uses "
+            "(DELETE /api-keys/{id}), or ask the operator, whose command line may make more."
+        )
 
 
 class VersionConflictError(ConflictError):

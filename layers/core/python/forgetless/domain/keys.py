@@ -14,7 +14,7 @@ from typing import Any
 from forgetless.domain.key_limits import ANY, KeyLimits
 from forgetless.domain.quotas import NO_QUOTAS, Quotas
 
-__all__ = ["LEAST_CHARS", "PREFIX_CHARS", "ApiKey", "Role", "key_hash", "key_prefix", "new_key"]
+__all__ = ["LEAST_CHARS", "PREFIX_CHARS", "ApiKey", "Role", "key_hash", "key_id", "key_prefix", "new_key"]
 
 #: Marks a key as ours in logs and secret scanners.
 _PREFIX = "fgl_"
@@ -42,7 +42,7 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 @lru_cache(maxsize=1024)
-def _id_of(hash_: str) -> str:
+def key_id(hash_: str) -> str:
     """The id of the key with this hash. A request asks for it several times."""
     return str(uuid.uuid5(_NAMESPACE, hash_))
 
@@ -75,7 +75,7 @@ class ApiKey:
     @property
     def id(self) -> str:
         """The id by which it is listed and revoked; it reveals nothing about the key."""
-        return _id_of(self.hash)
+        return key_id(self.hash)
 
     @property
     def limits(self) -> KeyLimits | None:
@@ -95,6 +95,11 @@ class ApiKey:
     def _unknown_limits(self) -> bool:
         # Without users, a key has no limits here. Agents alone, which a later version may store, must not mean all.
         return not self.users and bool(self.agents or self.apps)
+
+    @property
+    def bare(self) -> ApiKey:
+        """What is kept of a key for good when it is revoked: only that it is, so that nothing makes it valid again."""
+        return ApiKey(self.hash, self.tenant, self.role, self.created_at, revoked=True)
 
     @property
     def admin(self) -> bool:

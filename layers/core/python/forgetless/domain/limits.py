@@ -20,11 +20,13 @@ __all__ = [
     "INT64",
     "JOBS_AT_ONCE",
     "JOB_S",
+    "KEYS_AT_ONCE",
     "LEASE_MARGIN_S",
     "LLM_WAITS",
     "MAX_IMPORTED_BYTES",
     "MAX_IMPORTED_CHARS",
     "MAX_IMPORTED_VALUES",
+    "MAX_KEY_LIMITS_BYTES",
     "MAX_MEMORY_ID_BYTES",
     "MAX_METADATA_BYTES",
     "MAX_METADATA_VALUES",
@@ -34,6 +36,7 @@ __all__ = [
     "MOST_DELIVERIES",
     "MOST_FILTER_STEPS",
     "MOST_INDEX_RESULTS",
+    "MOST_KEYS",
     "MOST_OFFSET",
     "MOST_REFUSALS",
     "MOST_WEBHOOKS",
@@ -108,12 +111,18 @@ MAX_TOP_K = 1000
 MOST_INDEX_RESULTS = 16_384
 #: The largest number of webhooks of a tenant.
 MOST_WEBHOOKS = 100
+#: The largest number of API keys of a tenant that are neither revoked nor expired. Only an operator may make more.
+MOST_KEYS = 1000
+#: The most bytes of the ids that one key is limited to. Keys of earlier versions may have more.
+MAX_KEY_LIMITS_BYTES = 16 * 1024
 #: A memory that embedder or index refused this often is set aside: it is not indexed until somebody retries it.
 MOST_REFUSALS = 3
 #: How many bytes of histories are read, made or removed at once, unless one memory has more.
 HISTORIES_AT_ONCE = 4 * 1024 * 1024
 #: How many bytes of jobs are read at once, unless one job has more.
 JOBS_AT_ONCE = 2 * 1024 * 1024
+#: How many bytes of API keys are read at once, unless one key has more.
+KEYS_AT_ONCE = 1024 * 1024
 #: The most bytes of a memory's metadata as JSON.
 MAX_METADATA_BYTES = 64 * 1024
 #: The most keys and list entries of a memory's metadata: an empty list takes 30 times as much memory as its JSON. What

@@ -7,7 +7,7 @@ on one machine, DynamoDB in the deployed service.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -142,17 +142,30 @@ class Inspection(Protocol):
 class KeyStore(Protocol):
     """API keys by their hash."""
 
-    def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
-        """Store a new key, or replace the stored key if it still equals `held`; otherwise return False, unchanged."""
+    def put_key(self, key: ApiKey, *, held: ApiKey | None = None, most: int | None = None, now: str = "") -> bool:
+        """Store a new key, or replace the stored key if it still equals `held`; otherwise return False, unchanged.
+
+        With `most`, raises TooManyKeysError if its tenant has as many that are neither revoked nor ended at `now`,
+        whoever else stores keys meanwhile.
+        """
 
     def key(self, hash_: str) -> ApiKey | None:
         """The key with this hash, even if it is revoked."""
 
-    def keys(self, tenant: str) -> list[ApiKey]:
-        """All keys of the tenant, including revoked ones, the oldest first by (created_at, hash)."""
+    def keys(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[ApiKey], str | None]:
+        """The tenant's keys that are not revoked, newest first by (created_at, id), and the cursor of the next page.
 
-    def remove_keys(self, tenant: str) -> int:
-        """Remove all keys of the tenant; returns their number."""
+        A page ends early after KEYS_AT_ONCE bytes, and may be shorter or empty although a cursor says that more follow.
+        """
+
+    def all_keys(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[ApiKey], str | None]:
+        """The same for all keys of the tenant, also revoked ones. The order is open; one may come twice."""
+
+    def keys_by_id(self, tenant: str, ids: Collection[str]) -> dict[str, ApiKey]:
+        """The tenant's keys with these ids, even if they are revoked."""
+
+    def remove_keys(self, tenant: str, *, limit: int) -> int:
+        """Remove up to `limit` keys of the tenant; returns how many there were, 0 when none are left."""
 
     def tenants_with_keys(self) -> list[str]:
         """All tenants that have keys. It reads the whole store, so only a restore calls it."""
@@ -167,6 +180,9 @@ class Maintenance(Protocol):
         Memories are ordered by (created_at, position, id), the oldest first, and the events of each by version. A page
         ends early after HISTORIES_AT_ONCE bytes.
         """
+
+    def documents_by_id(self, tenant: str, kind: str, ids: Collection[str]) -> dict[str, Document]:
+        """The tenant's documents of a kind with these ids, in few calls."""
 
     def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
         """`put_job` for each of an import's jobs, in few transactions: all are in the ledger when it returns.
@@ -257,6 +273,12 @@ class Maintenance(Protocol):
         """Remove up to `limit` idempotency records that expired, and leases that ended, before the given time.
 
         A ledger where they end by themselves removes none.
+        """
+
+    def expire_keys(self, *, before: str, limit: int) -> list[ApiKey]:
+        """Let up to `limit` API keys that ended before the given time be no more than `bare`; returns these.
+
+        So are those that an earlier version revoked, as far as the ledger finds them by themselves.
         """
 
     def expiring_tenants(self, *, limit: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
@@ -48,6 +48,10 @@ class DocumentStore(Store):
         limits = Between(item_keys.ENTRIES, item_keys.ENTRIES + list_entries.HIGHEST)
         entries = self._table.query(item_keys.document(tenant, kind, "").pk, limits, page=limit)
         return sum(1 for _ in islice(entries, limit))
+
+    def documents_by_id(self, tenant: str, kind: str, ids: Collection[str]) -> dict[str, Document]:
+        found = self._documents([item_keys.document(tenant, kind, id_) for id_ in ids])
+        return {document.id: document for document in found.values()}
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         # The index may still name many that were moved or deleted just now.

@@ -21,6 +21,7 @@ __all__ = [
     "CARRIERS",
     "CHUNKS",
     "DELETED",
+    "ENDING_KEYS",
     "ENTRIES",
     "EXPIRING",
     "EXPIRY_QUEUES",
@@ -36,6 +37,7 @@ __all__ = [
     "OPEN_QUEUES",
     "PENDING",
     "PENDING_QUEUES",
+    "REVOKED",
     "SCHEMA",
     "STAGES",
     "SUPERSEDED",
@@ -57,6 +59,7 @@ __all__ = [
     "expiring",
     "head",
     "job",
+    "key_gate",
     "lease",
     "listed",
     "message",
@@ -104,6 +107,11 @@ STAGES = "X"
 OPEN_ERASURES = "U"
 #: The partition with the tenants that may have memories with an expiration date.
 EXPIRING = "Y"
+#: The partition of the secondary index with the API keys that end, or of which more is kept than that they are revoked.
+ENDING_KEYS = "V"
+
+#: The prefix of the sort keys of revoked API keys. It sorts after every time.
+REVOKED = "~"
 
 #: The first character of sort keys in the queues that are read in turn (see turn_queues), and how much of a timestamp
 #: names its hour.
@@ -278,9 +286,14 @@ def api_keys(tenant: str) -> str:
     return f"B#{part(tenant)}"
 
 
-def api_key_entry(tenant: str, created_at: str, hash_: str) -> Key:
+def api_key_entry(tenant: str, created_at: str, hash_: str, *, revoked: bool) -> Key:
     """The entry of an API key in that list."""
-    return Key(api_keys(tenant), f"{created_at}#{part(hash_)}")
+    return Key(api_keys(tenant), f"{REVOKED if revoked else ''}{created_at}#{part(hash_)}")
+
+
+def key_gate(tenant: str) -> Key:
+    """The item that everybody changes who stores an API key of which a tenant may have so many."""
+    return Key(f"V#{part(tenant)}#", "GATE")
 
 
 def document(tenant: str, kind: str, id_: str) -> Key:

@@ -12,7 +12,7 @@ from forgetless.adapters.ledger_dynamodb import erasures, item_keys, list_entrie
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
-from forgetless.adapters.ledger_dynamodb.leases_and_keys import first_slot, take_slot
+from forgetless.adapters.ledger_dynamodb.leases import first_slot, take_slot
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
 from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_age
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes

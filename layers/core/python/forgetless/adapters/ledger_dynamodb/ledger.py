@@ -14,7 +14,8 @@ from forgetless.adapters.ledger_dynamodb.expiry import Expiry
 from forgetless.adapters.ledger_dynamodb.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_dynamodb.inspection import InspectionStore
 from forgetless.adapters.ledger_dynamodb.item_keys import SCHEMA
-from forgetless.adapters.ledger_dynamodb.leases_and_keys import KeyStore, LeaseStore
+from forgetless.adapters.ledger_dynamodb.keys import KeyStore
+from forgetless.adapters.ledger_dynamodb.leases import LeaseStore
 from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
 from forgetless.adapters.ledger_dynamodb.names import NameStore

@@ -12,7 +12,7 @@ from forgetless.adapters.ledger_codec import from_blob
 from forgetless.adapters.ledger_sqlite.backup import copy_out, read_only
 from forgetless.adapters.ledger_sqlite.documents import of_kinds, put_in_their_place
 from forgetless.adapters.ledger_sqlite.erasures import incarnation_of
-from forgetless.adapters.ledger_sqlite.leases_and_keys import all_keys, put_key
+from forgetless.adapters.ledger_sqlite.key_rows import all_keys, put_key
 from forgetless.adapters.ledger_sqlite.ledger import SqliteLedger
 from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION, is_usable, version_of
 from forgetless.domain.documents import Document

@@ -17,6 +17,8 @@ _SELECT = (
     "SELECT tenant, kind, id, texts.body, created_at, version, due_at FROM documents CROSS JOIN texts USING (text_id)"
 )
 
+_ONE = f"{_SELECT} WHERE tenant = ? AND kind = ? AND id = ?"
+
 _PUT = """
 INSERT OR REPLACE INTO documents (tenant, kind, id, created_at, version, due_at, text_id) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -38,8 +40,7 @@ class DocumentStore(Store):
         return self._connections.write(lambda db: _put(db, document), durable=True)
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:
-        query = f"{_SELECT} WHERE tenant = ? AND kind = ? AND id = ?"
-        row = self._connections.read(lambda db: db.execute(query, _key(tenant, kind, id_)).fetchone())
+        row = self._connections.read(lambda db: db.execute(_ONE, _key(tenant, kind, id_)).fetchone())
         return None if row is None else _load(row)
 
     def documents(
@@ -60,6 +61,11 @@ class DocumentStore(Store):
         query = "SELECT count(*) FROM (SELECT 1 FROM documents WHERE tenant = ? AND kind = ? LIMIT ?)"
         (count,) = self._connections.read(lambda db: db.execute(query, (to_blob(tenant), kind, limit)).fetchone())
         return int(count)
+
+    def documents_by_id(self, tenant: str, kind: str, ids: Collection[str]) -> dict[str, Document]:
+        places = [_key(tenant, kind, id_) for id_ in dict.fromkeys(ids)]
+        rows = self._connections.read(lambda db: [db.execute(_ONE, place).fetchone() for place in places])
+        return {document.id: document for document in (_load(row) for row in rows if row is not None)}
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         query = f"{_SELECT} WHERE kind = ? AND due_at <= ? ORDER BY due_at, tenant, id LIMIT ?"

@@ -8,8 +8,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job, to_blob
-from forgetless.adapters.ledger_sqlite import blobs, erasures, usage
-from forgetless.adapters.ledger_sqlite import leases_and_keys as leases
+from forgetless.adapters.ledger_sqlite import blobs, erasures, leases, usage
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import after_job, time_place

@@ -15,7 +15,8 @@ from forgetless.adapters.ledger_sqlite.expiry import ExpiryStore
 from forgetless.adapters.ledger_sqlite.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_sqlite.inspection import InspectionStore
 from forgetless.adapters.ledger_sqlite.jobs import JobStore
-from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseStore
+from forgetless.adapters.ledger_sqlite.keys import KeyStore
+from forgetless.adapters.ledger_sqlite.leases import LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
 from forgetless.adapters.ledger_sqlite.names import NameStore

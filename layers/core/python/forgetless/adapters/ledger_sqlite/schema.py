@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from forgetless.adapters.ledger_codec import digest_of_name, from_blob, load_job
+from forgetless.adapters.ledger_sqlite.key_rows import key_column
 from forgetless.domain.errors import LedgerError
 
 __all__ = [
@@ -308,6 +309,24 @@ CREATE INDEX jobs_open_by_lane ON jobs (tenant, lane, created_at, id, state, upd
     WHERE state IN ('PENDING', 'RUNNING')
 """
 
+#: Whose each key is, its id, and what is asked about the keys of a tenant. A version before this leaves the columns
+#: empty (see key_rows.py).
+_KEYS_OF_TENANTS = """
+ALTER TABLE keys ADD COLUMN tenant BLOB;
+ALTER TABLE keys ADD COLUMN id TEXT;
+ALTER TABLE keys ADD COLUMN created_at TEXT;
+ALTER TABLE keys ADD COLUMN revoked INTEGER;
+ALTER TABLE keys ADD COLUMN ends_at TEXT;
+ALTER TABLE keys ADD COLUMN bare INTEGER;
+UPDATE keys SET tenant = key_column(0, hash, body, quotas), id = key_column(1, hash, body, quotas),
+    created_at = key_column(2, hash, body, quotas), revoked = key_column(3, hash, body, quotas),
+    ends_at = key_column(4, hash, body, quotas), bare = key_column(5, hash, body, quotas);
+CREATE INDEX keys_by_time ON keys (tenant, revoked, created_at, id);
+CREATE INDEX keys_by_id ON keys (tenant, id);
+CREATE INDEX keys_by_end ON keys (tenant, ends_at);
+CREATE INDEX keys_ended ON keys (ends_at) WHERE bare = 0
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -330,6 +349,7 @@ _MIGRATIONS = (
     _NAMES,
     _BEHIND,
     _LANES_OF_JOBS,
+    _KEYS_OF_TENANTS,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -375,6 +395,7 @@ def make_empty(connection: sqlite3.Connection, version: int) -> None:
 def _run(connection: sqlite3.Connection, scripts: Iterable[str]) -> None:
     connection.create_function("digest_of_name", 2, _digest_of_name, deterministic=True)
     connection.create_function("lane_of_job", 2, _lane_of_job, deterministic=True)
+    connection.create_function("key_column", 4, key_column, deterministic=True)
     for script in scripts:
         for statement in script.split(";"):
             connection.execute(statement)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from forgetless.domain.documents import Document
+from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Erasure, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
@@ -32,14 +32,20 @@ class HidingOperatorLedger(HidingLedger):
         #: The ledger with all rows, for those who remove them.
         self.whole = ledger
 
-    def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
-        return self.whole.put_key(key, held=held)
+    def put_key(self, key: ApiKey, *, held: ApiKey | None = None, most: int | None = None, now: str = "") -> bool:
+        return self.whole.put_key(key, held=held, most=most, now=now)
 
     def key(self, hash_: str) -> ApiKey | None:
         return self.whole.key(hash_)
 
-    def keys(self, tenant: str) -> list[ApiKey]:
-        return self.whole.keys(tenant)
+    def keys(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[ApiKey], str | None]:
+        return self.whole.keys(tenant, limit=limit, cursor=cursor)
+
+    def all_keys(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[ApiKey], str | None]:
+        return self.whole.all_keys(tenant, limit=limit, cursor=cursor)
+
+    def keys_by_id(self, tenant: str, ids: Collection[str]) -> dict[str, ApiKey]:
+        return self.whole.keys_by_id(tenant, ids)
 
     def add_usage(self, uses: Sequence[Use]) -> None:
         self.whole.add_usage(uses)
@@ -61,8 +67,8 @@ class HidingOperatorLedger(HidingLedger):
     ) -> str | None:
         return self.whole.erase_names(tenant, target, before=before, limit=limit, cursor=cursor)
 
-    def remove_keys(self, tenant: str) -> int:
-        return self.whole.remove_keys(tenant)
+    def remove_keys(self, tenant: str, *, limit: int) -> int:
+        return self.whole.remove_keys(tenant, limit=limit)
 
     def tenants_with_keys(self) -> list[str]:
         return self.whole.tenants_with_keys()
@@ -90,6 +96,11 @@ class HidingOperatorLedger(HidingLedger):
 
     def list_tenants(self, *, limit: int, cursor: str | None = None) -> tuple[list[str], str | None]:
         return self.whole.list_tenants(limit=limit, cursor=cursor)
+
+    def documents_by_id(self, tenant: str, kind: str, ids: Collection[str]) -> dict[str, Document]:
+        found = self.whole.documents_by_id(tenant, kind, ids)
+        gone = self._gone(tenant, list(found)) if kind in OF_MEMORIES else ()
+        return {id_: document for id_, document in found.items() if id_ not in gone}
 
     def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
         self.whole.put_jobs(jobs)
@@ -160,6 +171,9 @@ class HidingOperatorLedger(HidingLedger):
 
     def expire_page_ends(self, *, now: str) -> int:
         return self.whole.expire_page_ends(now=now)
+
+    def expire_keys(self, *, before: str, limit: int) -> list[ApiKey]:
+        return self.whole.expire_keys(before=before, limit=limit)
 
     def expiring_tenants(self, *, limit: int) -> list[str]:
         return self.whole.expiring_tenants(limit=limit)

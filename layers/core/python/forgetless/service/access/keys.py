@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from forgetless.domain.errors import (
 from forgetless.domain.identifiers import first_unseen
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import LEAST_CHARS, ApiKey, Role, key_hash, key_prefix, new_key
+from forgetless.domain.limits import MAX_KEY_LIMITS_BYTES, MOST_KEYS
 from forgetless.domain.quotas import QuotaName, Quotas, read_quotas
 from forgetless.domain.tenants import LAST_NUMBERS
 from forgetless.domain.times import later, seconds_between
@@ -38,7 +40,7 @@ _CACHE_SIZE = 1024
 USED_RESOLUTION_S = 600.0
 #: The kind of the documents that hold `last_used_at`. They are apart from the keys, so a use cannot undo a revocation.
 USE = "key-use"
-_PAGE = 100
+_PAGE = 200
 
 _logger = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ class _KeyLedger(KeyLedger, ErasureStore, Protocol):
     """The part of the ledger that keys need."""
 
     def raise_erasures(self, tenant: str, last: int) -> None:
+        """See `forgetless.ports.ledger.Maintenance`."""
+
+    def documents_by_id(self, tenant: str, kind: str, ids: Collection[str]) -> dict[str, Document]:
         """See `forgetless.ports.ledger.Maintenance`."""
 
 
@@ -61,9 +66,13 @@ class KeyStatus:
 class KeyService:
     """Checks API keys, with a short-lived cache in the process, and manages them."""
 
-    def __init__(self, *, ledger: _KeyLedger, clock: Clock, guesses_per_minute: int = 0) -> None:
+    def __init__(
+        self, *, ledger: _KeyLedger, clock: Clock, guesses_per_minute: int = 0, most: int | None = MOST_KEYS
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
+        #: How many keys of a tenant may be neither revoked nor expired for another one to be made; None: any number.
+        self._most = most
         self._guesses = KeyGuesses(per_minute=guesses_per_minute, clock=clock)
         self._seen: dict[str, tuple[float, ApiKey]] = {}
         self._changes = 0
@@ -111,7 +120,8 @@ class KeyService:
         """A new key of the tenant, and its secret, which is stored nowhere.
 
         Raises InvalidRequestError for an administrator's key with limits: it could create a key without any; for lists
-        of agents or apps without users; and for a key whose time is over already.
+        of agents or apps without users, or with too many bytes; and for a key whose time is over already. Raises
+        TooManyKeysError.
         """
         users, agents, apps = (limits.users, limits.agents, limits.apps) if limits is not None else ((), (), ())
         if role is Role.ADMIN and (users or agents or apps):
@@ -119,6 +129,11 @@ class KeyService:
         if not users and (agents or apps):
             name = "agent_ids" if agents else "app_ids"
             raise InvalidRequestError(f"{name}: they limit a key that is limited to users; give user_ids as well.")
+        if sum(len(id_.encode("utf-8", "surrogatepass")) for id_ in (*users, *agents, *apps)) > MAX_KEY_LIMITS_BYTES:
+            raise InvalidRequestError(
+                f"user_ids, agent_ids, app_ids: a key is limited to ids of at most {MAX_KEY_LIMITS_BYTES:,} bytes "
+                "together; give fewer, or make several keys."
+            )
         if expires_at is not None and expires_at <= self._clock.now():
             raise InvalidRequestError("expires_at: this time is over; give a later one, or leave it out.")
         made = ApiKey("", tenant, role, self._clock.now(), label=label, expires_at=expires_at)
@@ -131,6 +146,7 @@ class KeyService:
         A key that expires gets a successor that lives as long as it was made for, also if it has been rotated before;
         then the earliest of the overlaps ends it. Raises NotFoundError for an unknown key, and InvalidRequestError for
         one that is revoked or whose time is over, also meanwhile: then the successor is revoked, and nobody gets it.
+        Raises TooManyKeysError: the successor counts.
         """
         old = self._one(tenant, key_id)
         now = self._clock.now()
@@ -149,7 +165,7 @@ class KeyService:
         try:
             return key, secret, self._changed(tenant, key_id, replaced)
         except (ConflictError, NotFoundError):
-            self._changed(tenant, key.id, lambda one: replace(one, revoked=True))
+            self._changed(tenant, key.id, lambda one: one.bare)
             raise
 
     def _stored(self, key: ApiKey) -> tuple[ApiKey, str]:
@@ -158,7 +174,7 @@ class KeyService:
         secret = new_key()
         quotas = held_quotas(self._ledger, key.tenant)
         made = replace(key, hash=key_hash(secret), prefix=key_prefix(secret), tenant_quotas=quotas)
-        if not self._ledger.put_key(made):
+        if not self._ledger.put_key(made, most=self._most, now=self._clock.now()):
             raise ConflictError("A key with this hash exists already.")  # the same 256 random bits twice
         self._settle_quotas(made)
         return made, secret
@@ -212,30 +228,44 @@ class KeyService:
         if numbers is not None:
             self._ledger.raise_erasures(tenant, int(numbers.body["last"]))
 
-    def list(self, tenant: str) -> list[KeyStatus]:
-        """The tenant's keys that are not revoked, newest first."""
-        used: dict[str, str] = {}
+    def page(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[KeyStatus], str | None]:
+        """The tenant's keys that are not revoked, newest first, and the cursor of the next page.
+
+        A page may be shorter than `limit` although more follow.
+        """
+        keys, following = self._ledger.keys(tenant, limit=limit, cursor=cursor)
+        uses = self._ledger.documents_by_id(tenant, USE, [key.id for key in keys])
+        used = {id_: str(document.body["last_used_at"]) for id_, document in uses.items()}
+        return [KeyStatus(key, used.get(key.id)) for key in keys], following
+
+    def each(self, tenant: str) -> Iterator[KeyStatus]:
+        """The same, page by page."""
         cursor: str | None = None
         while True:
-            page, cursor = self._ledger.documents(tenant, USE, limit=_PAGE, cursor=cursor)
-            used |= {document.id: document.body["last_used_at"] for document in page}
+            found, cursor = self.page(tenant, limit=_PAGE, cursor=cursor)
+            yield from found
             if cursor is None:
-                break
-        keys = [key for key in self._ledger.keys(tenant) if not key.revoked]
-        return [KeyStatus(key, used.get(key.id)) for key in reversed(keys)]
+                return
 
     def revoke(self, tenant: str, key_id: str) -> ApiKey:
         """Revoke a key of the tenant: in this process at once, in other processes within CACHE_S.
 
+        Nothing stays of the key but that it is revoked, for whoever would register or restore it. Returns it as it was.
         Raises NotFoundError for an unknown key, and InvalidRequestError when it is already revoked.
         """
+
+        seen: list[ApiKey] = []
 
         def revoked(key: ApiKey) -> ApiKey:
             if key.revoked:
                 raise InvalidRequestError("API key is already revoked.")
-            return replace(key, revoked=True)
+            seen.append(key)
+            return key.bare
 
-        return self._changed(tenant, key_id, revoked)
+        self._changed(tenant, key_id, revoked)
+        with suppress(DependencyError):  # it is revoked
+            self._ledger.delete_document(tenant, USE, key_id)
+        return replace(seen[-1], revoked=True)
 
     def set_quotas(self, tenant: str, key_id: str, changes: Sequence[str]) -> ApiKey:
         """Change the quotas of a key of the tenant; in force everywhere within CACHE_S.
@@ -261,7 +291,7 @@ class KeyService:
         return changed
 
     def _one(self, tenant: str, key_id: str) -> ApiKey:
-        key = next((key for key in self._ledger.keys(tenant) if key.id == key_id), None)
+        key = self._ledger.keys_by_id(tenant, [key_id]).get(key_id)
         if key is None:
             raise NotFoundError("API key not found.")
         return key

@@ -10,6 +10,7 @@ from forgetless.domain.quotas import QUOTAS, Quotas, read_quotas
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import KeyStore
 from forgetless.ports.request_ledger import DocumentStore
+from forgetless.service.access.key_pages import unrevoked_keys
 from forgetless.service.document_change import change_document
 
 __all__ = ["KeyLedger", "TenantQuotas", "copied_to_keys", "held_quotas"]
@@ -53,12 +54,15 @@ def held_quotas(ledger: DocumentStore, tenant: str) -> Quotas:
 
 
 def copied_to_keys(ledger: KeyLedger, tenant: str) -> Quotas:
-    """Give every key of the tenant a copy of its quotas, also if they or the keys change meanwhile; returns them."""
+    """Give every key of the tenant a copy of its quotas, also if they or the keys change meanwhile; returns them.
+
+    A revoked key needs none.
+    """
     while True:
         quotas = held_quotas(ledger, tenant)
         done = [
             key.tenant_quotas == quotas or ledger.put_key(replace(key, tenant_quotas=quotas), held=key)
-            for key in ledger.keys(tenant)
+            for key in unrevoked_keys(ledger, tenant)
         ]
         if all(done) and held_quotas(ledger, tenant) == quotas:
             return quotas

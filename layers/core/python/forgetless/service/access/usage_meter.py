@@ -282,8 +282,10 @@ class UsageMeter:
 
     def _of_standing_keys(self, waiting: _Waiting) -> _Waiting:
         """What waits, without what is of keys that are gone: their tenant may have been deleted."""
-        tenants = {tenant for tenant, *_ in waiting}
-        known = {tenant: {key.id for key in self._ledger.keys(tenant)} for tenant in tenants}
+        ids: defaultdict[str, set[str]] = defaultdict(set)
+        for tenant, key_id, *_ in waiting:
+            ids[tenant].add(key_id)
+        known = {tenant: self._ledger.keys_by_id(tenant, of_tenant) for tenant, of_tenant in ids.items()}
         for what in [what for what in waiting if what[1] not in known[what[0]]]:
             del waiting[what]
         return waiting

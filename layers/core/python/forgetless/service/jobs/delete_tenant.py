@@ -35,6 +35,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.service.access.audit import AUDIT_KEPT_S
+from forgetless.service.access.key_pages import every_key
 from forgetless.service.document_change import change_document
 from forgetless.service.jobs.bulk import BulkService, has_moved
 from forgetless.service.jobs.erase import EraseWork
@@ -46,6 +47,8 @@ __all__ = ["NOBODY", "TenantDeletions", "shut", "start_deletion"]
 NOBODY = ""
 #: How many records one step removes, and how long a further pass waits after one that found something.
 _STEP, _AGAIN_S = 1000, 60.0
+#: How many keys are removed at once.
+_KEYS = 200
 _PAGE = 100
 
 
@@ -153,8 +156,10 @@ class TenantDeletions:
     def _close(self, job: BulkJob, place: _Place) -> _Place:
         if has_moved(self._ledger, job):
             raise LedgerError("another worker does the deletion of this tenant")
-        erasure = shut(self._ledger, _name(job), at=self._clock.now())
+        erasure = self._ledger.close_tenant(_name(job), at=self._clock.now())
         self._logbook.note(erasure)
+        if self._ledger.remove_keys(_name(job), limit=_KEYS):
+            return place  # until none is left; they are counted already
         entry = AuditEntry(
             AuditKind.CHANGE,
             key_id="",
@@ -171,7 +176,8 @@ class TenantDeletions:
     def _keys(self, job: BulkJob, place: _Place) -> _Place:
         """Remove keys, and webhooks, so that nobody is told of what goes."""
         tenant = _name(job)
-        place = place.removed("keys", self._ledger.remove_keys(tenant))
+        if removed := self._ledger.remove_keys(tenant, limit=_KEYS):
+            return place.removed("keys", removed)
         for document in self._ledger.documents(tenant, WEBHOOK, limit=_PAGE)[0]:
             place = place.removed("records", self._ledger.delete_document(tenant, WEBHOOK, document.id))
         return replace(place, step="erase", page=None)
@@ -238,7 +244,7 @@ def start_deletion(ledger: Ledger, bulk: BulkService, tenant: str, *, now: str) 
     running = _running(bulk, tenant)
     if running is not None:
         return running
-    keys = len(ledger.keys(tenant))
+    keys = sum(1 for _ in every_key(ledger, tenant))
     if not keys and not _has_anything(ledger, tenant):
         raise NotFoundError(f"there is no tenant {tenant!r}: it has no keys and no memories")
     request = request_of_deletion(ledger.digest_key(), tenant, begun_at=now)
@@ -250,7 +256,8 @@ def start_deletion(ledger: Ledger, bulk: BulkService, tenant: str, *, now: str) 
 def shut(ledger: Ledger, tenant: str, *, at: str) -> Erasure:
     """Close the tenant and remove its keys. It may be done again."""
     erasure = ledger.close_tenant(tenant, at=at)
-    ledger.remove_keys(tenant)
+    while ledger.remove_keys(tenant, limit=_KEYS):
+        pass
     return erasure
 
 

@@ -18,6 +18,8 @@ from forgetless.domain.usage import MINUTES_KEPT_S, USAGE_KEPT_DAYS, minute_of, 
 from forgetless.domain.webhook_deliveries import DELIVERY
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.service.access.audit import AUDIT_KEPT_S
+from forgetless.service.access.keys import USE
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.expired_memories import BEFORE
 
@@ -89,6 +91,20 @@ class RetentionService:
                 months_before=month_of(months), minutes_before=minute_of(minutes), limit=limit
             )
         )
+
+    def expire_keys(self) -> int:
+        """Let nothing stay of API keys that ended longer ago than the audit list reaches, but that they are no more.
+
+        Returns how many they were.
+        """
+        before = later(self._clock.now(), -AUDIT_KEPT_S)
+        return self._in_portions(partial(self._expire_keys, before))
+
+    def _expire_keys(self, before: str, limit: int) -> int:
+        expired = self._ledger.expire_keys(before=before, limit=limit)
+        for key in expired:
+            self._ledger.delete_document(key.tenant, USE, key.id)
+        return len(expired)
 
     def delete_expired_memories(self) -> int:
         """Start the bulk jobs that delete memories which expired too long ago: one a day for each tenant.

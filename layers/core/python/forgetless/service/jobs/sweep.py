@@ -127,6 +127,7 @@ class SweepService:
         self._attempt("erasures", self._erasures.look_after)
         self._attempt("index files", self._cleanings.look)
         self._attempt("expire usage", self._retention.expire_usage)
+        self._attempt("expire keys", self._retention.expire_keys)
         self._attempt("expire page ends", lambda: self._ledger.expire_page_ends(now=self._clock.now()))
         self._attempt("lost index", self._notice_a_lost_index)
         self._attempt("generations", self._generations)

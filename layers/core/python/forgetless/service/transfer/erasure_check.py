@@ -26,6 +26,7 @@ from forgetless.domain.webhook_deliveries import DELIVERY, Delivery
 from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
+from forgetless.service.access.key_pages import every_key
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.projects.left_documents import left_documents
 from forgetless.service.transfer.person_export import PersonExport
@@ -121,7 +122,7 @@ class ErasureCheck:
             text = "its deletion has not ended: see `forgetless tenants deletions`"
             return [Checked("ledger", Verdict.FOUND, text)]
         counts = {
-            "keys": len(self._ledger.keys(name)),
+            "keys": sum(1 for _ in every_key(self._ledger, name)),
             "memories and messages": sum(1 for _ in self._everything(name)),
             "jobs": len(self._ledger.jobs(name, limit=_PAGE)[0]),
             "bulk jobs": len(self._ledger.documents(name, BULK_JOB, limit=_PAGE)[0]),

@@ -199,13 +199,13 @@ class PersonExport:
 
     def _keys(self, person: _Person, place: str | None) -> tuple[list[bytes], str | None]:
         """The keys that are limited to the person; other ids that they are limited to are left out."""
-        del place
+        keys, following = self._ledger.all_keys(person.tenant, limit=_PAGE, cursor=place)
         return [
             _line({**_key_of(key), "names": named})
-            for key in self._ledger.keys(person.tenant)
+            for key in keys
             if (named := dict(person.named_in({"users": key.users, "agents": key.agents, "apps": key.apps})))
             or (named := dict(person.named_in({"label": key.label})))
-        ], None
+        ], following
 
     def _audited(self, person: _Person, place: str | None) -> tuple[list[bytes], str | None]:
         """The requests of the last 90 days that named the person."""

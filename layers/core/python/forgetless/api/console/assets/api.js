@@ -55,7 +55,15 @@ export function segment(id) {
 
 // The JSON that a request is answered with; throws ApiError. `body` is sent as JSON, `lines` as they are. `signal` ends
 // a request that nobody waits for any more.
-export async function call(method, path, { body, lines, query, signal, headers, key = storedKey() } = {}) {
+export const call = async (method, path, options) => (await answered(method, path, options)).content;
+
+// A page of a list that is answered as a bare list: its items, and the cursor of the next page.
+export async function pageOf(path, options) {
+  const { content, answer } = await answered("GET", path, options);
+  return { items: content, next: answer.headers.get("X-Next-Cursor") };
+}
+
+async function answered(method, path, { body, lines, query, signal, headers, key = storedKey() } = {}) {
   const url = new URL(path, SERVICE);
   if (method !== "GET" && !READS.test(path)) changes++;
   for (const [name, value] of Object.entries(query ?? {})) {
@@ -76,7 +84,7 @@ export async function call(method, path, { body, lines, query, signal, headers, 
   }
   const text = await answer.text();
   const content = parsed(text);
-  if (answer.ok) return content;
+  if (answer.ok) return { content, answer };
   const error = new ApiError(answer.status, reasonOf(content) ?? answer.statusText, {
     retryAfter: Number(answer.headers.get("Retry-After")) || null,
     requestId: answer.headers.get("X-Request-ID"),

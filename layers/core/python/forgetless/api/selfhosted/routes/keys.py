@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.field_checks import check_time
+from forgetless.api.field_checks import Cursor, check_time
 from forgetless.api.json_response import json_response
+from forgetless.api.next_cursor import NEXT_CURSOR_HEADER
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.wire import KeyCreate, KeyRotate
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.identifiers import new_identifier
 from forgetless.domain.key_limits import ANY, KeyLimits
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.limits import MOST_KEYS
 from forgetless.ports.named_ids import note_id
 
 __all__ = ["ROUTES"]
 
 
-def list_keys(caller: CurrentCaller) -> Response:
-    """List the tenant's keys that are not revoked, newest first, without their secrets."""
-    found = caller.all_services.keys.list(caller.tenant)
-    return json_response([{**_item(one.key), "last_used_at": one.last_used_at} for one in found])
+def list_keys(
+    caller: CurrentCaller, limit: Annotated[int, Query(ge=1, le=MOST_KEYS)] = MOST_KEYS, cursor: Cursor = None
+) -> Response:
+    """List the tenant's keys that are not revoked, newest first, without their secrets.
+
+    If more follow, the header X-Next-Cursor holds the cursor of the next ones. A page has fewer than `limit` if its
+    keys are large.
+    """
+    found, following = caller.all_services.keys.page(caller.tenant, limit=limit, cursor=cursor)
+    items = [{**_item(one.key), "last_used_at": one.last_used_at} for one in found]
+    return json_response(items, headers={NEXT_CURSOR_HEADER: following} if following is not None else {})
 
 
 def create_key(caller: CurrentCaller, body: KeyCreate) -> Response:

@@ -1,6 +1,6 @@
 // Keys: roles, limits and last use; create, rotate and revoke.
 
-import { call } from "../api.js";
+import { call, pageOf } from "../api.js";
 import { Badge, Confirm, ErrorNote, Field, Loading, Secret } from "../components.js";
 import { t } from "../i18n.js";
 import { html, useState } from "../lib.js";
@@ -14,7 +14,12 @@ export function Keys({ params }) {
   const { say } = useSession();
   const [asks, setAsks] = useState(null);
   const [made, setMade] = useState(null);
-  const { data: keys, error, loading, reload } = useLoad((signal) => call("GET", "api-keys", { signal }), []);
+  const [more, setMore] = useState([]);
+  const [failure, setFailure] = useState(null);
+  const { data, error, loading, reload } = useLoad((signal) => pageOf("api-keys", { signal }).finally(() => setMore([])), []);
+  const keys = data && [data, ...more].flatMap((page) => page.items);
+  const cursor = (more.at(-1) ?? data)?.next;
+  const next = () => pageOf("api-keys", { query: { cursor } }).then((page) => setMore((all) => [...all, page]), setFailure);
   const revoke = async (key) => {
     await call("DELETE", `api-keys/${key.id}`);
     say({ text: t("The key is revoked.") });
@@ -26,7 +31,7 @@ export function Keys({ params }) {
   };
   return html`
     <h1>${t("Keys")}</h1>
-    <${ErrorNote} error=${error} retry=${reload} />
+    <${ErrorNote} error=${error ?? failure} retry=${reload} />
     ${made && html`<${Secret} title=${t("This is the new key. It is shown only now.")} text=${made.key} onClose=${() => setMade(null)} />`}
     ${!keys && loading && html`<${Loading} />`}
     ${keys && html`
@@ -48,6 +53,7 @@ export function Keys({ params }) {
           </div></li>
         `)}
       </ul>
+      <div class="end">${cursor && html`<button type="button" onClick=${next}>${t("Show more")}</button>`}</div>
       <${Create} onMade=${(key) => { setMade(key); reload(); }} />
     `}
     ${asks?.revoke && html`

@@ -1,25 +1,19 @@
-"""The stores of leases and of API keys."""
+"""The store of leases."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from functools import partial
 
-from forgetless.adapters.ledger_codec import digest_of_name, dump, from_blob, load, to_blob
+from forgetless.adapters.ledger_codec import digest_of_name, from_blob, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item, to_wire
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.staged_commit import Action
-from forgetless.adapters.ledger_dynamodb.table import portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
-from forgetless.domain.keys import ApiKey
 from forgetless.domain.slots import Slots
 
-__all__ = ["KeyStore", "LeaseStore", "first_slot", "take_slot"]
-
-#: How many keys are read at once.
-_PORTION = 100
+__all__ = ["LeaseStore", "first_slot", "take_slot"]
 
 
 class LeaseStore(Store):
@@ -93,55 +87,3 @@ def _held(unit: Unit, names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 def _slot(unit: Unit, name: str) -> Key:
     return item_keys.lease(from_blob(digest_of_name(unit.digest_key(), name)))
-
-
-class KeyStore(Store):
-    """See `forgetless.ports.ledger.KeyStore`."""
-
-    def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
-        def put(unit: Unit) -> bool:
-            place = item_keys.api_key(key.hash)
-            item = unit.get(place)
-            if (_load(key.hash, item) if item is not None else None) != held:
-                return False
-            if held is not None:
-                unit.delete(item_keys.api_key_entry(held.tenant, held.created_at, key.hash))
-            quotas = key.quota_record()
-            unit.put(place, {"body": dump(key.record())} | ({"quotas": dump(quotas)} if quotas else {}))
-            unit.put(item_keys.api_key_entry(key.tenant, key.created_at, key.hash), {"hash": to_blob(key.hash)})
-            return True
-
-        return self._units.run(put, once=True)
-
-    def key(self, hash_: str) -> ApiKey | None:
-        item = self._table.one(item_keys.api_key(hash_))
-        return None if item is None else _load(hash_, item)
-
-    def keys(self, tenant: str) -> list[ApiKey]:
-        hashes = [from_blob(item["hash"]) for item in self._table.query(item_keys.api_keys(tenant))]
-        items = self._table.read(item_keys.api_key(hash_) for hash_ in hashes)
-        found = ((hash_, items.get(item_keys.api_key(hash_))) for hash_ in hashes)
-        return [_load(hash_, item) for hash_, item in found if item is not None]
-
-    def remove_keys(self, tenant: str) -> int:
-        keys = self.keys(tenant)
-        for key in keys:
-            self._units.run(partial(_remove, key=key))
-        return len(keys)
-
-    def tenants_with_keys(self) -> list[str]:
-        found: dict[str, None] = {}
-        for portion in portions(self._table.scan("KEY"), _PORTION):
-            for place, item in self._table.read(portion).items():
-                found[_load(place.pk.removeprefix("A#"), item).tenant] = None
-        return list(found)
-
-
-def _remove(unit: Unit, key: ApiKey) -> None:
-    unit.delete(item_keys.api_key(key.hash))
-    unit.delete(item_keys.api_key_entry(key.tenant, key.created_at, key.hash))
-
-
-def _load(hash_: str, item: Item) -> ApiKey:
-    key = ApiKey.from_record(hash_, load(item["body"]))
-    return key.with_quotas(load(item["quotas"])) if "quotas" in item else key
