@@ -256,8 +256,7 @@ class BulkService:
         if job.finished or job.kind is BulkKind.EXPORT:
             self._ledger.delete_document(job.tenant, BULK_JOB, job.id)
         elif job.kind is BulkKind.IMPORT:
-            now = self._clock.now()
-            error = f"nobody went on with it for {TRANSFER_IDLE_S / DAY_S:.0f} days"
+            now, error = self._clock.now(), f"nobody went on with it for {TRANSFER_IDLE_S / DAY_S:.0f} days"
             ended = {"state": JobState.FAILED, "error": error, "completed_at": now}
             if self._put(job, due_at=later(now, TRANSFER_KEPT_S), **ended) is None:
                 return True  # its client has gone on at this moment
