@@ -43,9 +43,30 @@ BODIES = (
     Mutation(
         "bodies: heavy ones are judged all at once",
         "api/value_count.py",
-        "return heavy_work(HEAVY_BYTES if heavy else 0)",
+        "return heavy_work(HEAVY_BYTES if heavy else 0, may_fail=True)",
         "return heavy_work(0)",
         (_JUDGED, "-k", "heavy_body_waits"),
+    ),
+    Mutation(
+        "heavy work: who has worked most comes as soon as others",
+        "domain/heavy_work.py",
+        "if any(self._lately(one, now) < mine for one in self._waiting):",
+        "if False:",
+        ("tests/unit/domain/test_heavy_work.py", "-k", "worked_least"),
+    ),
+    Mutation(
+        "heavy work: who comes again at once waits for others each time",
+        "domain/heavy_work.py",
+        "return until - now if last != owner and self._lately(last, now) < mine else 0.0",
+        "return 0.0",
+        ("tests/unit/domain/test_heavy_work.py", "-k", "small_steps_is"),
+    ),
+    Mutation(
+        "heavy work: it is nobody's",
+        "ports/trace.py",
+        "    own_heavy_work(tenant)\n",
+        "",
+        ("tests/unit/domain/test_heavy_work.py", "-k", "of_the_request"),
     ),
     Mutation(
         "bodies: digests of repeats are made on the event loop",

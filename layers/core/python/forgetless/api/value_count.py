@@ -44,9 +44,9 @@ def is_light(body: bytes) -> bool:
 
 
 def json_work(body: bytes) -> AbstractContextManager[object]:
-    """What to hold while the body is read and judged: HEAVY_WORK if that takes long."""
+    """What to hold while the body is read and judged: HEAVY_WORK if that takes long. Raises BusyError."""
     heavy = len(body) >= HEAVY_BYTES or has_more_values(body, _HEAVY_VALUES)
-    return heavy_work(HEAVY_BYTES if heavy else 0)
+    return heavy_work(HEAVY_BYTES if heavy else 0, may_fail=True)
 
 
 def has_more_values(body: bytes, most: int) -> bool:

@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
+from forgetless.domain.heavy_work import own_heavy_work
+
 __all__ = ["TRACE", "Trace", "TraceFilter", "begin_trace", "current_trace", "name_tenant", "stored_trace", "traced_job"]
 
 #: The key under which the request of a job holds its trace.
@@ -81,6 +83,7 @@ def begin_trace(trace: Trace) -> None:
 
 def name_tenant(tenant: str) -> None:
     """Say whose the current request is."""
+    own_heavy_work(tenant)
     if (trace := _current.get()) is not None:
         _current.set(replace(trace, tenant=tenant))
 

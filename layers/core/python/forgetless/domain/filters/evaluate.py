@@ -65,7 +65,7 @@ class Matcher:
         """Whether the memory matches; raises CostlyFilterError if it alone costs more than one request may spend."""
         if self.steps < _LIGHT_STEPS:
             return self._judged(memory)
-        with HEAVY_WORK:
+        with HEAVY_WORK.of_owner(may_fail=True):
             return self._judged(memory)
 
     def _judged(self, memory: Memory) -> bool:
