@@ -11,9 +11,39 @@ __all__ = ["ROOM"]
 
 _BOUNDS = "tests/unit/test_request_bounds.py"
 _BODIES, _READS = "tests/unit/api/test_bodies.py", "tests/unit/api/test_large_reads.py"
+_SMALL = "tests/unit/test_small_http.py"
 _LOADED = "tests/unit/domain/test_loaded_bytes.py"
 
 ROOM = (
+    Mutation(
+        "metrics: their port takes any number of connections",
+        "adapters/small_http.py",
+        "if len(self._open) > MOST_CONNECTIONS:",
+        "if False:",
+        (_SMALL, "-k", "close_the_oldest and service"),
+    ),
+    Mutation(
+        "metrics: a head may arrive byte by byte for ever",
+        "adapters/small_http.py",
+        "async with asyncio.timeout(SECONDS):",
+        "async with asyncio.timeout(None):",
+        (_SMALL, "-k", "byte_by_byte and service"),
+    ),
+    Mutation(
+        "control of Milvus: it takes any number of connections",
+        "milvus/small_http.py",
+        "if len(self._open) > MOST_CONNECTIONS:",
+        "if False:",
+        (_SMALL, "-k", "close_the_oldest and milvus"),
+        package="local",
+    ),
+    Mutation(
+        "worker: it keeps to the number of files that the system begins with",
+        "cli/serve.py",
+        "allow_connections()\n    stopped",
+        "stopped",
+        ("tests/unit/cli/test_serve.py", "-k", "worker_may_open"),
+    ),
     Mutation(
         "bodies: they may arrive byte by byte for ever",
         "runtime/http_protocol.py",
