@@ -304,6 +304,12 @@ def _begin_erasure(ledger: Ledger, tenant: str) -> Done:
     return Counter({"erasures": 1, f"erasure {begun.number}": 1})
 
 
+def _count_documents(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.count_documents(tenant, "counter", limit=9) <= FEW
+    assert ledger.count_documents(tenant, "counter", limit=1) <= 1
+    return Counter()
+
+
 def _end_erasure(ledger: Ledger, tenant: str) -> Done:
     state = ledger.erasure_state(tenant)
     if state.hiding:

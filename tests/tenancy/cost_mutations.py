@@ -185,6 +185,13 @@ _SURFACES = (
         (_BOUNDS, "-k", "room_together and serve"),
     ),
     Mutation(
+        "documents: all are read to count them",
+        "service/document_change.py",
+        "return ledger.count_documents(document.tenant, document.kind, limit=count + 1) > count",
+        "return len(ledger.documents(document.tenant, document.kind, limit=count + 1)[0]) > count",
+        ("tests/unit/service/test_document_change.py", "-k", "none_of_them_is_read"),
+    ),
+    Mutation(
         "cursors: numbers that no column holds, and times that are none",
         "domain/cursors.py",
         "if not is_timestamp(created_at) or position not in INT64:",

@@ -79,6 +79,7 @@ def test_a_list_of_jobs_and_its_next_page(ledger: SqliteLedger) -> None:
         assert_in_order(plans(ledger, lambda at=place: ledger.jobs("acme", limit=2, cursor=at)))
         assert_in_order(plans(ledger, lambda at=place: ledger.documents("acme", BULK_JOB, limit=2, cursor=at)))
     assert_in_order(plans(ledger, lambda: ledger.count_jobs("acme", limit=9)))
+    assert_in_order(plans(ledger, lambda: ledger.count_documents("acme", BULK_JOB, limit=9)))
 
 
 def test_figures_of_usage(ledger: SqliteLedger) -> None:

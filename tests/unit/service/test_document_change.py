@@ -11,8 +11,11 @@ import pytest
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.domain.limits import MOST_WEBHOOKS
+from forgetless.domain.schema_exports import EXPORT
 from forgetless.service.document_change import change_document, put_within
+from forgetless.service.jobs.erase_exports import has_exports
 from forgetless.service.projects.settings import MOST_PROJECTS, project_id
+from forgetless.service.reading.job_lists import count_any_jobs
 from tests.unit.service.world import World
 
 KEY = ("default", "project", "a")
@@ -70,6 +73,21 @@ def test_a_document_of_a_kind_that_is_full_or_of_an_id_that_is_taken_is_refused(
     with pytest.raises(ConflictError, match="2 projects"):
         put_within(world.ledger, a_document("c"), most=2)
     assert [one.id for one in world.ledger.documents("default", "project", limit=9)[0]] == ["b", "a"]
+
+
+def test_to_count_the_documents_of_a_kind_none_of_them_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.ledger.put_document(replace(a_document("e"), kind=EXPORT))
+    put_within(world.ledger, a_document("a"), most=2)
+
+    def unwanted(*_: Any, **__: Any) -> Any:
+        raise AssertionError("documents were read")
+
+    monkeypatch.setattr(type(world.ledger), "documents", unwanted)
+    put_within(world.ledger, a_document("b"), most=2)
+    with pytest.raises(ConflictError, match="2 projects"):
+        put_within(world.ledger, a_document("c"), most=2)
+    assert has_exports(world.ledger, "default")
+    assert count_any_jobs(world.ledger, "default", limit=9) == 0
 
 
 def test_projects_and_webhooks_have_their_limits(world: World) -> None:

@@ -426,6 +426,9 @@ class DocumentStore(Protocol):
         A page may be shorter than `limit`, even empty, although a cursor says that more follow.
         """
 
+    def count_documents(self, tenant: str, kind: str, *, limit: int) -> int:
+        """How many documents of a kind the tenant has, at most `limit`; consistent. Their bodies are not read."""
+
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         """Erase the document for good; False when there was none."""
 

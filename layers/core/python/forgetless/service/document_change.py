@@ -61,4 +61,4 @@ def put_within(ledger: DocumentStore, document: Document, *, most: int) -> None:
 
 
 def _more_than(ledger: DocumentStore, document: Document, count: int) -> bool:
-    return len(ledger.documents(document.tenant, document.kind, limit=count + 1)[0]) > count
+    return ledger.count_documents(document.tenant, document.kind, limit=count + 1) > count

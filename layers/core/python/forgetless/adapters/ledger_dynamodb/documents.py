@@ -46,6 +46,11 @@ class DocumentStore(Store):
         following = _cursor(listed[limit - 1]) if len(listed) > limit > 0 else None
         return [held[key] for key in wanted if key in held], following
 
+    def count_documents(self, tenant: str, kind: str, *, limit: int) -> int:
+        limits = Between(item_keys.ENTRIES, item_keys.ENTRIES + list_entries.HIGHEST)
+        entries = self._table.query(item_keys.document(tenant, kind, "").pk, limits, page=limit)
+        return sum(1 for _ in islice(entries, limit))
+
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         return list(islice(self._due(kind, now, limit), limit))
 

@@ -56,6 +56,11 @@ class DocumentStore(Store):
         last = found[-1] if len(rows) > limit and found else None
         return found, to_cursor(last.created_at, last.id) if last else None
 
+    def count_documents(self, tenant: str, kind: str, *, limit: int) -> int:
+        query = "SELECT count(*) FROM (SELECT 1 FROM documents WHERE tenant = ? AND kind = ? LIMIT ?)"
+        (count,) = self._connections.read(lambda db: db.execute(query, (to_blob(tenant), kind, limit)).fetchone())
+        return int(count)
+
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         query = f"{_SELECT} WHERE kind = ? AND due_at <= ? ORDER BY due_at, tenant, id LIMIT ?"
         rows = self._connections.read(lambda db: db.execute(query, (kind, now, limit)).fetchall())

@@ -347,6 +347,9 @@ class HidingLedger:
             found = [document for document in found if document.id not in gone]
         return found, following
 
+    def count_documents(self, tenant: str, kind: str, *, limit: int) -> int:
+        return self._ledger.count_documents(tenant, kind, limit=limit)
+
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         return self._ledger.delete_document(tenant, kind, id_)
 

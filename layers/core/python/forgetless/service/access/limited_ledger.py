@@ -272,6 +272,9 @@ class LimitedLedger:
         found = [document for document in page if document.id in mine or self._my_bulk_job(document)]
         return (found[:limit], after_document(found[limit - 1])) if len(found) > limit > 0 else (found, following)
 
+    def count_documents(self, tenant: str, kind: str, *, limit: int) -> int:
+        return len(self.documents(tenant, kind, limit=limit)[0])
+
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         self._check_document(tenant, kind, id_)
         return self._ledger.delete_document(tenant, kind, id_)

@@ -20,7 +20,7 @@ _MOST_SCOPES = 1000
 
 def has_exports(ledger: DocumentStore, tenant: str) -> bool:
     """Whether the tenant has requests of exports: then there may be many, and a job looks through them."""
-    return bool(ledger.documents(tenant, EXPORT, limit=1)[0])
+    return ledger.count_documents(tenant, EXPORT, limit=1) > 0
 
 
 def erase_exports(ledger: DocumentStore, erasure: Erasure, cursor: str | None) -> str | None:
