@@ -16,6 +16,21 @@ _LOADED = "tests/unit/domain/test_loaded_bytes.py"
 
 ROOM = (
     Mutation(
+        "webhooks: an answer that does not begin is read for ever",
+        "adapters/webhook_http.py",
+        "if self._read >= _MOST_READ:",
+        "if False:",
+        ("tests/unit/adapters/test_webhook_http.py", "-k", "without_end"),
+    ),
+    Mutation(
+        "emulator: bodies that wait take any room",
+        "emulator/held_bodies.py",
+        "if self._held + size > most:",
+        "if False:",
+        ("tests/emulator/test_gateway.py", "-k", "have_a_bound"),
+        package="local",
+    ),
+    Mutation(
         "metrics: their port takes any number of connections",
         "adapters/small_http.py",
         "if len(self._open) > MOST_CONNECTIONS:",
