@@ -20,6 +20,7 @@ from local.emulator.functions import Functions
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
 from local.emulator.gateway.outside import Trust, outside_warnings
+from local.emulator.held_bodies import HeldBodies
 from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
 from local.emulator.metrics import EmfFigures, MetricsPage
 from local.emulator.moto.beside import MotoBeside
@@ -58,6 +59,7 @@ class Emulator:
         self.gateway_url = self.queue_url = self.invoke_url = self.metrics_url = ""
         #: The URLs of functions that have one of their own.
         self.function_urls: dict[str, str] = {}
+        self._bodies = HeldBodies()
         #: Set when the template has changed and can be read; whoever runs the emulator then restarts it.
         self.outdated = asyncio.Event()
 
@@ -98,7 +100,7 @@ class Emulator:
         if moto is not None and template.bucket_events:
             triggers.add(moto.bucket_events(triggers.targets.tell, partial(self._trigger_log, "buckets")))
         status = self._status_of(queues, functions)
-        invoke_api = InvokeApi(functions.by_physical_name(), partial(self._trigger_log, "invoke"))
+        invoke_api = InvokeApi(functions.by_physical_name(), partial(self._trigger_log, "invoke"), held=self._bodies)
         self._stack.push_async_callback(invoke_api.close)
         services = self._services(QueueServer(Operations(queues, self._place), status), triggers, invoke_api)
         await self._serve_local(services, services_door)
@@ -175,6 +177,7 @@ class Emulator:
             settings.region,
             mapping="" if apis and apis[0].url else settings.mapping,
             trust=self._trust,
+            held=self._bodies,
         )
         hosts = Hosts(settings.host, settings.allowed_hosts)
         await self._servers.serve(LocalOnly(gateway, hosts, remedy=_ALLOW_HOST), door)

@@ -8,18 +8,16 @@ time when the last compaction began, is later than that. There is no authenticat
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+from local.milvus.small_http import Answer, SmallHttp
+
 __all__ = ["CompactionRequests", "ControlServer"]
 
-#: How long a client may take to send its request.
-_READ_S = 5.0
 _PATH = "/compaction"
 
 
@@ -58,74 +56,46 @@ class ControlServer:
     """Answers on a unix socket (`PATH`) or on `HOST:PORT`, in a thread of its own."""
 
     def __init__(self, address: str, requests: CompactionRequests) -> None:
+        self._requests = requests
         self._path = None if _is_port(address) else Path(address).absolute()
-        handler = _handler(requests)
         if self._path is None:
             host, _, port = address.rpartition(":")
-            self._server: HTTPServer = HTTPServer((host, int(port)), handler)
+            bound = socket.create_server((host, int(port)))
+            self._address = f"http://{bound.getsockname()[0]}:{bound.getsockname()[1]}"
         else:
-            self._path.unlink(missing_ok=True)
-            self._server = _UnixServer(str(self._path), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="control", daemon=True)
-        self._thread.start()
+            bound = _bound_path(self._path)
+            self._address = f"unix:{self._path}"
+        self._server = SmallHttp(bound, self._answer, name="control")
 
     @property
     def address(self) -> str:
         """Where it answers: `unix:PATH` or `http://HOST:PORT`."""
-        if self._path is not None:
-            return f"unix:{self._path}"
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return self._address
 
     def close(self) -> None:
         """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
+    def _answer(self, method: str, path: str, _host: str) -> Answer:
+        if path != _PATH or method not in {"GET", "POST"}:
+            return self._shown(404 if path != _PATH else 405)
+        if method == "POST":
+            self._requests.want()
+        return self._shown(202 if method == "POST" else 200)
 
-class _UnixServer(HTTPServer):
-    address_family = socket.AF_UNIX
+    def _shown(self, status: int) -> Answer:
+        return Answer(status, json.dumps(self._requests.shown()).encode(), "application/json")
 
-    def __init__(self, path: str, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(path, handler)  # type: ignore[arg-type]
 
-    def server_bind(self) -> None:
-        self.socket.bind(self.server_address)
-        os.chmod(os.fspath(str(self.server_address)), 0o600)
-        self.server_name, self.server_port = "localhost", 0
+def _bound_path(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound.bind(str(path))
+    path.chmod(0o600)  # before anybody can connect: it does not listen yet
+    return bound
 
 
 def _is_port(address: str) -> bool:
     return "/" not in address and address.rpartition(":")[2].isdigit()
-
-
-def _handler(requests: CompactionRequests) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = _READ_S
-
-        def do_GET(self) -> None:
-            self._answer(200 if self.path == _PATH else 404)
-
-        def do_POST(self) -> None:
-            if self.path == _PATH:
-                requests.want()
-            self._answer(202 if self.path == _PATH else 404)
-
-        def _answer(self, status: int) -> None:
-            body = json.dumps(requests.shown()).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def address_string(self) -> str:
-            return "client"
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            """Nothing is logged."""
-
-    return Handler

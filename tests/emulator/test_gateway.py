@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
 import pytest
 from starlette.testclient import TestClient
 
+from local.emulator.asgi import Application
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.event import build_event
+from local.emulator.gateway.invoke_api import InvokeApi
 from local.emulator.gateway.request import ApiPlace, HttpRequest
 from local.emulator.gateway.response import MalformedResponseError, infer_response
 from local.emulator.gateway.routes import Match, Routes
-from local.emulator.invocation import InvokeResult
+from local.emulator.held_bodies import HeldBodies
+from local.emulator.invocation import InvokeResult, ThrottledError
 from local.emulator.specs import ApiSpec, RouteSpec
 from tests.emulator.fidelity import assumed, documented, own
+from tests.emulator.gateways import NEVER, Function
 
 
 def route(method: str, path: str) -> RouteSpec:
@@ -224,3 +229,70 @@ def test_the_gateway_adds_who_forwarded_the_request() -> None:
 def test_a_malformed_result_is_refused(result: bytes) -> None:
     with pytest.raises(MalformedResponseError):
         infer_response(result)
+
+
+async def _status(app: Application, body: bytes, path: str = "/a", **headers: str) -> int:
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": path, "raw_path": path.encode()}
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    await app({**scope, "query_string": b"", "headers": raw, "state": {}}, receive, send)
+    return int(sent[0]["status"])
+
+
+async def _waiting(app: Application, *bodies: bytes, **headers: str) -> list[asyncio.Task[int]]:
+    tasks = [asyncio.create_task(_status(app, body, **headers)) for body in bodies]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in tasks)
+    return tasks
+
+
+async def _cancel(tasks: list[asyncio.Task[int]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@own("bodies of requests that wait have a bound")
+def test_bodies_of_requests_that_wait_for_an_environment_have_a_bound() -> None:
+    function = Function(NEVER)
+    held = HeldBodies(most=1_000_000)
+    gateway = Gateway(
+        [ApiSpec("Api", routes=(route("ANY", "$default"),))], {"F": function}, 3000, "us-east-1", held=held
+    )
+
+    async def play() -> None:
+        large = await _waiting(gateway, b"a" * 300_000, b"a" * 300_000)
+        assert await _status(gateway, b"a" * 300_000) == 503
+        small = await _waiting(gateway, *[b"a" * 50_000] * 8)
+        assert await _status(gateway, b"a" * 1) == 503
+        assert len(function.events) == 10
+        await _cancel(large)
+        function.answer = {"statusCode": 201}
+        assert await _status(gateway, b"a" * 300_000) == 201
+        await _cancel(small)
+
+    asyncio.run(play())
+
+
+@own("events that wait have a bound")
+def test_events_of_the_invoke_api_that_wait_have_a_bound_with_them() -> None:
+    function = Function(ThrottledError("busy"))
+    app = InvokeApi({"F": function}, lambda _: None, held=HeldBodies(most=1_000_000))
+    path, event = "/2015-03-31/functions/F/invocations", b'"%s"' % (b"a" * 200_000)
+
+    async def play() -> None:
+        later = {"x_amz_invocation_type": "Event"}
+        assert [await _status(app, event, path, **later) for _ in range(3)] == [202, 202, 429]  # they are tried again
+        await app.close()
+        await asyncio.sleep(0)
+        function.answer = {}
+        assert await _status(app, event, path) == 200
+
+    asyncio.run(play())

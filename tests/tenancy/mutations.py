@@ -595,9 +595,23 @@ _GUESSES = (
     Mutation(
         "keys: a valid key behind an address that guesses is locked out",
         "service/access/key_guesses.py",
-        "if self._waited(hash_, now) and self._again.take(source, now):",
+        "if self._again.take(source, now) or returns >= _ENOUGH_RETURNS:",
         "if False:",
         ("tests/unit/service/access/test_key_guesses.py", "-k", "gets_through"),
+    ),
+    Mutation(
+        "keys: guesses that are repeated keep a valid key out",
+        "service/access/key_guesses.py",
+        " or returns >= _ENOUGH_RETURNS:",
+        ":",
+        ("tests/unit/service/access/test_key_guesses.py", "-k", "again_and_again"),
+    ),
+    Mutation(
+        "keys: the same guesses are looked up again and again",
+        "service/access/key_guesses.py",
+        "if now - self._unknown.get(hash_, -_UNKNOWN_S) < _UNKNOWN_S:",
+        "if False:",
+        ("tests/unit/service/access/test_key_guesses.py", "-k", "looked_up_in_vain"),
     ),
     Mutation(
         "keys: limits that are not known are no limits",

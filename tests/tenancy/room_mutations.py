@@ -11,6 +11,7 @@ __all__ = ["ROOM"]
 
 _BOUNDS = "tests/unit/test_request_bounds.py"
 _BODIES, _READS = "tests/unit/api/test_bodies.py", "tests/unit/api/test_large_reads.py"
+_SMALL = "tests/unit/test_small_http.py"
 _LOADED = "tests/unit/domain/test_loaded_bytes.py"
 
 ROOM = (
@@ -34,6 +35,50 @@ ROOM = (
         "note_ended_early()\n",
         "pass\n",
         (_READS, "-k", "says_so_in_every or looks_no_further"),
+    ),
+    Mutation(
+        "webhooks: an answer that does not begin is read for ever",
+        "adapters/webhook_http.py",
+        "if self._read >= _MOST_READ:",
+        "if False:",
+        ("tests/unit/adapters/test_webhook_http.py", "-k", "without_end"),
+    ),
+    Mutation(
+        "emulator: bodies that wait take any room",
+        "emulator/held_bodies.py",
+        "if self._held + size > most:",
+        "if False:",
+        ("tests/emulator/test_gateway.py", "-k", "have_a_bound"),
+        package="local",
+    ),
+    Mutation(
+        "metrics: their port takes any number of connections",
+        "adapters/small_http.py",
+        "if len(self._open) > MOST_CONNECTIONS:",
+        "if False:",
+        (_SMALL, "-k", "close_the_oldest and service"),
+    ),
+    Mutation(
+        "metrics: a head may arrive byte by byte for ever",
+        "adapters/small_http.py",
+        "async with asyncio.timeout(SECONDS):",
+        "async with asyncio.timeout(None):",
+        (_SMALL, "-k", "byte_by_byte and service"),
+    ),
+    Mutation(
+        "control of Milvus: it takes any number of connections",
+        "milvus/small_http.py",
+        "if len(self._open) > MOST_CONNECTIONS:",
+        "if False:",
+        (_SMALL, "-k", "close_the_oldest and milvus"),
+        package="local",
+    ),
+    Mutation(
+        "worker: it keeps to the number of files that the system begins with",
+        "cli/serve.py",
+        "allow_connections()\n    stopped",
+        "stopped",
+        ("tests/unit/cli/test_serve.py", "-k", "worker_may_open"),
     ),
     Mutation(
         "bodies: they may arrive byte by byte for ever",

@@ -143,6 +143,8 @@ def test_of_documents_only_shared_kinds_are_read_and_none_written(world: World, 
     assert len(limited.documents("default", "project", limit=9)[0]) == 1
     assert limited.document("default", "export", "one") is None
     assert limited.documents("default", "export", limit=9) == ([], None)
+    assert limited.count_documents("default", "project", limit=9) == 1
+    assert limited.count_documents("default", "export", limit=9) == 0
     with pytest.raises(ForbiddenError):
         limited.put_document(Document("default", "export", "two", {}, AT))
     with pytest.raises(ForbiddenError):
@@ -156,6 +158,7 @@ def test_documents_of_memories_follow_the_memory(world: World, limited: RequestL
         world.ledger.put_document(Document("default", "feedback", memory, {"feedback": "POSITIVE"}, at))
     assert limited.document("default", "feedback", theirs) is None
     assert [one.id for one in limited.documents("default", "feedback", limit=1)[0]] == [mine]
+    assert limited.count_documents("default", "feedback", limit=9) == 1
     with pytest.raises(ForbiddenError):
         limited.put_document(Document("default", "feedback", theirs, {}, AT, version=2))
     with pytest.raises(ForbiddenError):

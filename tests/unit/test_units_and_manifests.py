@@ -58,6 +58,26 @@ def test_every_container_has_limits_and_no_privileges() -> None:
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
 
 
+def test_nothing_but_the_api_is_reachable_for_every_pod_of_the_cluster() -> None:
+    policies = [one["spec"] for one in documents() if one["kind"] == "NetworkPolicy"]
+    templates = [one["spec"]["template"] for one in documents() if "template" in one.get("spec", {})]
+    assert len(templates) == 7
+    for template in templates:
+        labels = template["metadata"]["labels"]
+        rules = [rule for one in policies if _selects(one["podSelector"], labels) for rule in one["ingress"]]
+        assert rules, labels
+        open_to_all = {port["port"] for rule in rules if "from" not in rule for port in rule["ports"]}
+        assert open_to_all <= {3000}, labels
+        if "forgetless" in labels:
+            shown = {port["containerPort"] for one in template["spec"]["containers"] for port in one["ports"]}
+            assert shown <= {port["port"] for rule in rules for port in rule["ports"]}, "Prometheus reaches metrics"
+
+
+def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    named = selector.get("matchLabels", {}).items() <= labels.items()
+    return named and all(labels.get(one["key"]) in one["values"] for one in selector.get("matchExpressions", []))
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     units = tmp_path / "etc" / "systemd" / "system"

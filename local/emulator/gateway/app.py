@@ -12,6 +12,7 @@ from local.emulator.gateway.outside import Trust
 from local.emulator.gateway.request import ApiPlace, HttpRequest
 from local.emulator.gateway.response import HttpResponse
 from local.emulator.gateway.rest_api import RestApi
+from local.emulator.held_bodies import HeldBodies, TooManyBodiesError
 from local.emulator.invocation import Invoker, new_trace_id
 from local.emulator.specs import ApiSpec
 
@@ -35,7 +36,9 @@ class Gateway:
         *,
         mapping: str = "",
         trust: Trust = _NO_TRUST,
+        held: HeldBodies | None = None,
     ) -> None:
+        self._held = held or HeldBodies()
         self._apis: list[Api] = []
         for api in apis or (ApiSpec("none"),):
             kind: type[HttpApi | RestApi] = HttpApi if api.rest is None else RestApi
@@ -68,6 +71,13 @@ class Gateway:
         body = await read_body(receive, MAX_BODY_BYTES)
         if body is None:
             return api.too_large()
+        try:
+            with self._held.holding(len(body)):
+                return await self._answer(scope, api, found, body)
+        except TooManyBodiesError:
+            return api.refuse(503, "Service Unavailable")
+
+    async def _answer(self, scope: Scope, api: Api, found: Found | None, body: bytes) -> HttpResponse:
         preflight = api.preflight(scope)
         if preflight is not None:
             return preflight
@@ -77,7 +87,7 @@ class Gateway:
             method=scope["method"],
             path=found.path,
             query=scope["query_string"].decode("latin-1"),
-            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw],
+            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
             body=body,
             client=(scope.get("client") or ("127.0.0.1", 0))[0],
             version=scope["http_version"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ import orjson
 
 from local.emulator.asgi import ClientGoneError, Receive, Scope, Send, read_body
 from local.emulator.gateway.api import MAX_BODY_BYTES, MAX_PAYLOAD_BYTES
+from local.emulator.held_bodies import HeldBodies, TooManyBodiesError
 from local.emulator.invocation import Invoker, InvokeResult, ThrottledError, invoke_async, new_request_id
 
 #: The most bytes of the event of an asynchronous invocation.
@@ -24,8 +26,11 @@ Answer = tuple[int, bytes, dict[str, str]]
 class InvokeApi:
     """Serves /2015-03-31/functions/NAME/invocations; `log` takes lines about what went wrong."""
 
-    def __init__(self, functions: Mapping[str, Invoker], log: Callable[[str], None]) -> None:
+    def __init__(
+        self, functions: Mapping[str, Invoker], log: Callable[[str], None], *, held: HeldBodies | None = None
+    ) -> None:
         self._functions, self._log = functions, log
+        self._held = held or HeldBodies()
         self._tasks: set[asyncio.Task[bool]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,9 +39,12 @@ class InvokeApi:
             return
         try:
             body = await read_body(receive, MAX_BODY_BYTES)
+            with self._held.holding(len(body or b"")):
+                status, payload, extra = await self._answer(scope, body)
         except ClientGoneError:
             return
-        status, payload, extra = await self._answer(scope, body)
+        except TooManyBodiesError:
+            status, payload, extra = _error(429, "TooManyRequestsException", "Rate Exceeded: too many large requests")
         headers = [(name.encode(), value.encode()) for name, value in extra.items()]
         headers += [
             (b"content-type", b"application/json"),
@@ -89,9 +97,12 @@ class InvokeApi:
         return 200, result.payload, headers
 
     def _invoke_later(self, function: Invoker, payload: bytes) -> None:
+        held = ExitStack()
+        held.enter_context(self._held.holding(len(payload)))  # the caller is told if there is no room
         task = asyncio.get_running_loop().create_task(invoke_async(function, payload, self._log))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: held.close())
 
     async def close(self) -> None:
         """Cancel the retries that are still to come."""

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from forgetless.adapters.ledger_dynamodb import documents as of_dynamodb
+from forgetless.adapters.ledger_dynamodb.table import Table as DynamoTable
+from forgetless.adapters.ledger_sqlite import documents as of_sqlite
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.ports.ledger import Ledger
@@ -88,6 +91,19 @@ def test_documents_are_counted_up_to_a_limit(ledger: Ledger) -> None:
     ledger.delete_document("acme", "webhook", "2")
     ledger.put_document(replace(a_document("3", second=3), version=2))
     assert ledger.count_documents("acme", "webhook", limit=9) == 3
+
+
+def test_to_count_documents_reads_none_of_their_bodies(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        ledger.put_document(a_document(f"{number}"))
+    for module in (of_sqlite, of_dynamodb):
+        monkeypatch.setattr(module, "load", _unwanted)
+    monkeypatch.setattr(DynamoTable, "bodies", _unwanted)
+    assert ledger.count_documents("acme", "webhook", limit=9) == 3
+
+
+def _unwanted(*_: object) -> object:
+    raise AssertionError("a body was read")
 
 
 def test_a_cursor_of_somebody_else_is_refused(ledger: Ledger) -> None:

@@ -55,6 +55,28 @@ def test_a_receiver_that_hangs_or_drips_is_given_up_at_the_deadline(drip: Any) -
         assert time.monotonic() - started < 30  # without the deadline it would be for ever
 
 
+def _continue(write: Callable[[bytes], None], stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        write(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000)
+
+
+def test_a_receiver_that_says_continue_without_end_is_given_up_at_once() -> None:
+    with serve(lambda _: Answer(drip=_continue)) as server:
+        began = time.thread_time()
+        with pytest.raises(ConnectionError):
+            send(server.url, deadline_s=10.0)
+        assert time.thread_time() - began < 3
+
+
+def test_the_status_comes_after_some_continue_and_before_a_long_body() -> None:
+    def answer(write: Callable[[bytes], None], stopping: threading.Event) -> None:
+        write(b"HTTP/1.1 100 Continue\r\n\r\n" * 9 + b"HTTP/1.1 202 Accepted\r\na: " + b"b" * 20_000 + b"\r\n\r\n")
+        write(b"x" * 1_000_000)
+
+    with serve(lambda _: Answer(drip=answer)) as server:
+        assert send(server.url) == 202
+
+
 def test_who_hangs_up_or_is_not_there_gave_no_answer() -> None:
     with serve(lambda _: Answer(hang_up=True)) as server, pytest.raises(ConnectionError):
         send(server.url)

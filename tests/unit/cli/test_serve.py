@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -75,6 +76,25 @@ def test_idle_connections_are_not_bounded_by_the_files_that_a_system_begins_with
         finally:
             running.send_signal(signal.SIGTERM)
             assert running.wait(60) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="only Linux tells the limits of a process")
+def test_the_worker_may_open_more_files_than_a_system_begins_with(environment: dict[str, str]) -> None:
+    limited = ["sh", "-c", 'ulimit -Sn 128; exec "$@"', "-", *_command("--only", "worker")]
+    with subprocess.Popen(limited, env={**environment, "POWERTOOLS_LOG_LEVEL": "ERROR"}) as running:
+        try:
+            until = time.monotonic() + 60
+            while _open_files(running.pid) <= 128:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+        finally:
+            running.kill()
+
+
+def _open_files(process: int) -> int:
+    lines = Path(f"/proc/{process}/limits").read_text().splitlines()
+    soft = next(line for line in lines if line.startswith("Max open files")).split()[3]
+    return sys.maxsize if soft == "unlimited" else int(soft)
 
 
 def _no_head_goes_on_for_ever(url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -12,10 +12,10 @@ from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.domain.limits import MOST_WEBHOOKS
 from forgetless.domain.schema_exports import EXPORT
-from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.document_change import change_document, put_within
 from forgetless.service.jobs.erase_exports import has_exports
 from forgetless.service.projects.settings import MOST_PROJECTS, project_id
+from forgetless.service.reading.job_lists import count_any_jobs
 from tests.unit.service.world import World
 
 KEY = ("default", "project", "a")
@@ -75,34 +75,19 @@ def test_a_document_of_a_kind_that_is_full_or_of_an_id_that_is_taken_is_refused(
     assert [one.id for one in world.ledger.documents("default", "project", limit=9)[0]] == ["b", "a"]
 
 
-class ShortPages:
-    """The ledger, of whose pages the first document is always missing: others delete it while the page is read."""
+def test_to_count_the_documents_of_a_kind_none_of_them_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.ledger.put_document(replace(a_document("e"), kind=EXPORT))
+    put_within(world.ledger, a_document("a"), most=2)
 
-    def __init__(self, world: World) -> None:
-        self._ledger = world.ledger
+    def unwanted(*_: Any, **__: Any) -> Any:
+        raise AssertionError("documents were read")
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
-    def documents(self, tenant: str, kind: str, *, limit: int) -> tuple[list[Document], str | None]:
-        found, following = self._ledger.documents(tenant, kind, limit=limit)
-        return found[1:], following
-
-
-def test_documents_that_others_delete_meanwhile_do_not_make_room_for_one_too_many(world: World) -> None:
-    ledger = cast("DocumentStore", ShortPages(world))
-    for name in ("a", "b"):
-        world.ledger.put_document(a_document(name))
-    with pytest.raises(ConflictError, match="1 projects"):
-        put_within(ledger, a_document("c"), most=1)
-    assert len(world.ledger.documents("default", "project", limit=9)[0]) == 2
-
-
-def test_exports_are_looked_for_although_the_newest_is_deleted_meanwhile(world: World) -> None:
-    ledger = cast("DocumentStore", ShortPages(world))
-    for name in ("a", "b"):
-        world.ledger.put_document(replace(a_document(name), kind=EXPORT))
-    assert has_exports(ledger, "default")
+    monkeypatch.setattr(type(world.ledger), "documents", unwanted)
+    put_within(world.ledger, a_document("b"), most=2)
+    with pytest.raises(ConflictError, match="2 projects"):
+        put_within(world.ledger, a_document("c"), most=2)
+    assert has_exports(world.ledger, "default")
+    assert count_any_jobs(world.ledger, "default", limit=9) == 0
 
 
 def test_projects_and_webhooks_have_their_limits(world: World) -> None:

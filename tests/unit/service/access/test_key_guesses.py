@@ -92,6 +92,64 @@ def test_a_valid_key_that_is_new_here_gets_through_when_it_comes_again(keys: Key
     assert keys.authenticate("new", address="192.0.2.1")
 
 
+def test_a_valid_key_that_is_new_here_gets_through_beside_keys_that_come_again_and_again(
+    keys: KeyService, clock: FakeClock
+) -> None:
+    guess(keys, 10)
+    pools = [[f"guess {pool} {number}" for number in range(100)] for pool in range(9)]
+
+    def tried() -> float | None:
+        """How long the valid key has to wait; the guesses are first each time, and leave nothing of what refills."""
+        for name in itertools.chain(*pools):
+            with pytest.raises((AuthenticationError, TooManyGuessesError)):
+                keys.authenticate(name, address="192.0.2.1")
+        try:
+            assert keys.authenticate("new", address="192.0.2.1")
+        except TooManyGuessesError as refused:
+            return refused.retry_after
+        return None
+
+    tries = 1
+    while (wait := tried()) is not None:
+        tries += 1
+        clock.advance(wait + 0.1)
+    assert tries == 6
+
+
+def test_a_key_that_was_looked_up_in_vain_is_not_looked_up_again_soon(
+    keys: KeyService, ledger: CountingLedger, clock: FakeClock
+) -> None:
+    guess(keys, 10)
+    for _ in range(9):
+        clock.advance(6)
+        guess(keys, 1)  # uses up what has refilled
+        for number in range(5):
+            with pytest.raises((AuthenticationError, TooManyGuessesError)):
+                keys.authenticate(f"the same {number}", address="192.0.2.1")
+    assert ledger.looked == 10 + 9 + 5
+    ledger.put_key(ApiKey(key_hash("the same 1"), "default", Role.READ, AT))
+    clock.advance(61)
+    assert keys.authenticate("the same 1", address="192.0.2.1")
+
+
+def test_a_key_that_comes_again_early_gains_nothing(keys: KeyService, clock: FakeClock) -> None:
+    guess(keys, 10)
+    for _ in range(100):
+        with pytest.raises(TooManyGuessesError):
+            keys.authenticate("new", address="192.0.2.1")
+        clock.advance(0.01)
+
+
+def test_who_is_told_to_wait_for_a_minute_may_come_after_it(ledger: CountingLedger, clock: FakeClock) -> None:
+    keys = KeyService(ledger=ledger, clock=clock, guesses_per_minute=1)
+    guess(keys, 2)
+    with pytest.raises(TooManyGuessesError) as refused:
+        keys.authenticate("new", address="192.0.2.1")
+    clock.advance(refused.value.retry_after + 0.5)
+    guess(keys, 1)
+    assert keys.authenticate("new", address="192.0.2.1")
+
+
 def test_keys_that_come_again_have_a_budget_too(keys: KeyService, ledger: CountingLedger, clock: FakeClock) -> None:
     guess(keys, 10)
     for _ in range(2):
@@ -124,11 +182,12 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch, clock: F
     for number in range(500):
         guesses.begin(f"192.0.2.{number % 2}x{number // 2}", f"hash {number}")
         guesses.valid("192.0.2.1", f"hash {number}")
+        guesses.unknown(f"unknown {number}")
     guesses.begin("198.51.100.1", "other")
     for number in range(500):
         with pytest.raises(TooManyGuessesError):
             guesses.begin("198.51.100.1", f"other {number}")
-    held = (guesses._first._held, guesses._again._held, guesses._valid, guesses._refused)
+    held = (guesses._first._held, guesses._again._held, guesses._valid, guesses._refused, guesses._unknown)
     assert max(map(len, held)) <= 50
 
 

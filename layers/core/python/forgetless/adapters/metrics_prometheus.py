@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
-from socket import AF_INET, AF_INET6
-from socketserver import TCPServer
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from forgetless.adapters.metric_tenants import NO_TENANTS, MetricTenants
+from forgetless.adapters.small_http import Answer, SmallHttp
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.ports.metrics import BUCKETS_S, METRICS, Metric, MetricKind
 
@@ -88,55 +87,34 @@ class MetricsServer:
     """Serves `GET /metrics` until it is closed."""
 
     def __init__(self, text: Callable[[], bytes], *, host: str, port: int) -> None:
-        handler = type(
-            "_Handler", (_Handler,), {"text": staticmethod(text), "local": host in {"127.0.0.1", "::1", "localhost"}}
-        )
-        server = type("_Server", (_Server,), {"address_family": AF_INET6 if ":" in host else AF_INET})
+        self._text = text
+        self._local = host in {"127.0.0.1", "::1", "localhost"}
+        bound = socket(AF_INET6 if ":" in host else AF_INET, SOCK_STREAM)
         try:
-            self._server: _Server = server((host, port), handler)
+            bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            bound.bind((host, port))
         except (OSError, OverflowError) as error:
+            bound.close()
             raise InvalidRequestError(
                 f"metrics cannot be shown on {host}, port {port}: {error}; choose another FORGETLESS_METRICS_ADDRESS"
             ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True, name="metrics")
-        self._thread.start()
+        self._port = int(bound.getsockname()[1])
+        self._server = SmallHttp(bound, self._answer, name="metrics")
 
     @property
     def port(self) -> int:
         """The port in use."""
-        return int(self._server.server_address[1])
+        return self._port
 
     def close(self) -> None:
         """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
-
-class _Server(ThreadingHTTPServer):
-    def server_bind(self) -> None:
-        # http.server looks up its own name, which may take seconds and is of no use here.
-        TCPServer.server_bind(self)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    #: Seconds after which a client that sends nothing is let go.
-    timeout = 5
-    text: Callable[[], bytes]
-    local: bool
-
-    def do_GET(self) -> None:
-        if self.local and self.headers.get("Host", "").rpartition(":")[0] not in _LOCAL:
-            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
-        elif self.path.partition("?")[0] != "/metrics":
-            self.send_error(HTTPStatus.NOT_FOUND)
-        else:
-            body = self.text()
-            self.send_response(HTTPStatus.OK)
-            self.send_header("Content-Type", CONTENT_TYPE_LATEST)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that the base class has
-        del format, args
+    def _answer(self, method: str, path: str, host: str) -> Answer:
+        if self._local and host.rpartition(":")[0] not in _LOCAL:
+            return Answer(HTTPStatus.MISDIRECTED_REQUEST)
+        if path != "/metrics":
+            return Answer(HTTPStatus.NOT_FOUND)
+        if method != "GET":
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
+        return Answer(HTTPStatus.OK, self._text(), CONTENT_TYPE_LATEST)

@@ -20,6 +20,8 @@ __all__ = ["HttpWebhookSender"]
 
 #: Seconds to wait for a TCP or TLS handshake.
 _CONNECT_S = 5.0
+#: What is read until the status has come: the head of the answer, and any number of `100 Continue` before it.
+_MOST_READ = 64 * 1024
 
 
 class HttpWebhookSender:
@@ -76,7 +78,36 @@ class _CheckedBackend(DeadlineBackend):
         # One private address among public ones is enough for a refusal, because any of them could be used.
         if not self._allow_private and not all(map(is_public, addresses)):
             raise ForbiddenError("its address is within a private network (FORGETLESS_WEBHOOK_ALLOW_PRIVATE)")
-        return super().connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        return _BoundedStream(super().connect_tcp(addresses[0], port, timeout, local_address, socket_options))
+
+
+class _BoundedStream(httpcore.NetworkStream):
+    """A connection of which little is read: to parse answers without end would take a core until the deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+        self._read = 0
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._read >= _MOST_READ:
+            raise httpcore.RemoteProtocolError("its answer does not begin")
+        data = self._stream.read(max_bytes, timeout)
+        self._read += len(data)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 def _look_up(host: str, port: int, timeout: float) -> list[str]:

@@ -139,6 +139,9 @@ def _answer(listening: socket.socket, options: argparse.Namespace) -> int:
 
 def _work(settings: Settings) -> int:
     """Do the background work until SIGTERM."""
+    from forgetless.runtime.http_protocol import allow_connections  # noqa: PLC0415 - the functions have no uvicorn
+
+    allow_connections()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

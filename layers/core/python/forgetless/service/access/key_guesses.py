@@ -2,7 +2,8 @@
 
 Each process counts for itself, as rate limits do. A key that was valid here is never refused. A key that this process
 has not seen waits if it comes from an address that guesses; when it comes again after Retry-After, it is looked up
-from a budget of its own, which keys that are presented only once cannot use up.
+from a budget of its own, which keys that are presented only once cannot use up. Keys that are presented again and again
+can, so a key that has come again often enough is looked up whatever is left, and then not soon a second time.
 """
 
 from __future__ import annotations
@@ -25,8 +26,12 @@ V = TypeVar("V")
 _MINUTE_S = 60.0
 #: Of at most so many addresses, valid keys and refused keys something is remembered; the oldest ones go first.
 _MOST_REMEMBERED = 4096
-#: How long a refused key may take to come back.
+#: How long a refused key may take to come back, or twice what it was told to wait.
 _COMES_BACK_S = 60.0
+#: A key that has come back so often is looked up in any case. So an address costs a look-up for as many requests.
+_ENOUGH_RETURNS = 5
+#: For how long a key that was looked up in vain is not looked up again for an address that guesses.
+_UNKNOWN_S = 60.0
 #: An address of IPv6 is counted with its network, because everybody has as many of these as they like.
 _IPV6_NETWORK = 64
 
@@ -41,7 +46,9 @@ class KeyGuesses:
         self._first = _Buckets(per_minute)
         self._again = _Buckets(per_minute)
         self._valid: OrderedDict[str, None] = OrderedDict()
-        self._refused: OrderedDict[str, float] = OrderedDict()
+        #: When each refused key was told to wait for the last time, and how often it has come back.
+        self._refused: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
     def begin(self, address: str, hash_: str) -> None:
@@ -52,10 +59,8 @@ class KeyGuesses:
         with self._lock:
             if hash_ in self._valid or self._first.take(source, now):
                 return
-            if self._waited(hash_, now) and self._again.take(source, now):
-                del self._refused[hash_]
+            if self._may_be_looked_up(hash_, source, now):
                 return
-            _remember(self._refused, hash_, self._refused.get(hash_, now))
         THROTTLES.count(limit="guesses")
         raise TooManyGuessesError(retry_after=self._retry_s)
 
@@ -65,18 +70,27 @@ class KeyGuesses:
             if hash_ not in self._valid:
                 self._first.give_back(source_of(address))
             _remember(self._valid, hash_, None)
+            self._unknown.pop(hash_, None)
 
     def unknown(self, hash_: str) -> None:
         """Note that this key is not valid, or not any more."""
         with self._lock:
             self._valid.pop(hash_, None)
+            _remember(self._unknown, hash_, self._clock.monotonic())
 
-    def _waited(self, hash_: str, now: float) -> bool:
-        refused_at = self._refused.get(hash_)
-        if refused_at is not None and now - refused_at > _COMES_BACK_S:
-            del self._refused[hash_]
+    def _may_be_looked_up(self, hash_: str, source: str, now: float) -> bool:
+        """Whether a key has its turn although its address has used up its first budget; if not, it waits."""
+        if now - self._unknown.get(hash_, -_UNKNOWN_S) < _UNKNOWN_S:
             return False
-        return refused_at is not None and now - refused_at >= self._retry_s
+        told_at, returns = self._refused.pop(hash_, (now, 0))
+        if now - told_at > max(_COMES_BACK_S, 2 * self._retry_s):
+            told_at, returns = now, 0
+        elif now - told_at >= self._retry_s:
+            told_at, returns = now, returns + 1
+            if self._again.take(source, now) or returns >= _ENOUGH_RETURNS:
+                return True
+        _remember(self._refused, hash_, (told_at, returns))
+        return False
 
 
 class _Buckets:

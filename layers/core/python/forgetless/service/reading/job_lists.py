@@ -66,8 +66,10 @@ def after_any_job(job: AnyJob) -> str:
 def count_any_jobs(ledger: RequestLedger, tenant: str, *, limit: int) -> int | None:
     """The number of jobs of both sorts, or a number above `limit`; None if it is not known without reading them."""
     known = ledger.count_jobs(tenant, limit=limit)
-    documents, further = ledger.documents(tenant, BULK_JOB, limit=_COUNTED)
-    return None if known is None or further is not None else known + len(documents)
+    if known is None:
+        return None
+    bulk = ledger.count_documents(tenant, BULK_JOB, limit=_COUNTED + 1)
+    return known + bulk if bulk <= _COUNTED else None
 
 
 def _place(job: AnyJob) -> tuple[str, str]:

@@ -125,8 +125,8 @@ class ErasureCheck:
             "keys": sum(1 for _ in every_key(self._ledger, name)),
             "memories and messages": sum(1 for _ in self._everything(name)),
             "jobs": len(self._ledger.jobs(name, limit=_PAGE)[0]),
-            "bulk jobs": len(self._ledger.documents(name, BULK_JOB, limit=_PAGE)[0]),
-            "feedback": sum(len(self._ledger.documents(name, kind, limit=_PAGE)[0]) for kind in OF_MEMORIES),
+            "bulk jobs": self._ledger.count_documents(name, BULK_JOB, limit=_PAGE),
+            "feedback": sum(self._ledger.count_documents(name, kind, limit=_PAGE) for kind in OF_MEMORIES),
             "numbers of erasures": int(state.last > 0),
         }
         rows = sum(index.count(name) + index.past.count(name) for index, _ in self._indexes)
