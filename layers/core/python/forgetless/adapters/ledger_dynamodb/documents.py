@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, portions
-from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import OF_MEMORIES, Document, in_turn
+from forgetless.domain.limits import JOBS_AT_ONCE
+from forgetless.domain.portions import until_heavy
 
 __all__ = ["DocumentStore", "forget", "of_memory"]
 
 #: The most keys in the queue of what is due that one look takes, oldest first. There are about 7,000 in one page.
 _MOST_KEYS = 50_000
+#: How many items are read at once.
+_SOME = 100
 
 
 class DocumentStore(Store):
@@ -47,7 +51,10 @@ class DocumentStore(Store):
         return [held[key] for key in wanted if key in held], following
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
-        return list(islice(self._due(kind, now, limit), limit))
+        # The sort key continues after the time, so `now` must be followed by a text that sorts above everything.
+        limits = Between(list_entries.LOWEST, now + "~")
+        keys = self._table.queue(item_keys.due_queue(kind), limits, page=limit)
+        return self._due(keys, now, limit)
 
     def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
         limits = Between(list_entries.LOWEST, now + "~")
@@ -56,10 +63,7 @@ class DocumentStore(Store):
             of_tenant = found.setdefault(key.pk, [])  # a document's partition is that of its tenant and kind
             if len(of_tenant) < each:
                 of_tenant.append(key)
-        wanted = in_turn(list(found.values()), limit)
-        held = self._documents(wanted)
-        documents = (held[key] for key in wanted if key in held)
-        return [one for one in documents if one.due_at is not None and one.due_at <= now]
+        return self._due(in_turn(list(found.values()), limit), now, limit)
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         return self._units.run(lambda unit: _delete(unit, item_keys.document(tenant, kind, id_)))
@@ -68,15 +72,15 @@ class DocumentStore(Store):
         found = self._table.bodies(list(self._table.read(wanted).values()))
         return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in found}
 
-    def _due(self, kind: str, now: str, limit: int) -> Iterator[Document]:
-        # The sort key continues after the time, so `now` must be followed by a text that sorts above everything.
-        limits = Between(list_entries.LOWEST, now + "~")
-        for portion in portions(self._table.queue(item_keys.due_queue(kind), limits, page=limit), max(limit, 1)):
-            held = self._documents(list(portion))
-            for key in portion:
-                document = held.get(key)
-                if document is not None and document.due_at is not None and document.due_at <= now:
-                    yield document
+    def _due(self, keys: Iterable[Key], now: str, limit: int) -> list[Document]:
+        """The first of these documents that are due now; the index may be out of date."""
+        items = chain.from_iterable(self._due_items(some, now) for some in portions(keys, min(_SOME, max(limit, 1))))
+        some = list(until_heavy(islice(items, limit), body_bytes, most=JOBS_AT_ONCE))
+        return [_load(item, body) for item, body in self._table.bodies(some) if _is_due(item, now)]
+
+    def _due_items(self, keys: Sequence[Key], now: str) -> Iterator[Item]:
+        held = self._table.read(keys)
+        return (held[key] for key in keys if key in held and _is_due(held[key], now))
 
 
 def of_memory(tenant: str, memory_id: str) -> list[Key]:
@@ -133,6 +137,10 @@ def _delete(unit: Unit, key: Key) -> bool:
     unit.delete(_entry(held))
     unit.delete(key)
     return True
+
+
+def _is_due(item: Item, now: str) -> bool:
+    return item["due"] is not None and item["due"] <= now
 
 
 def _entry(item: Item) -> Key:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 
@@ -13,14 +14,14 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.leases_and_keys import first_slot, take_slot
-from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
+from forgetless.adapters.ledger_dynamodb.table import Between, key_of, part_keys, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import in_turn
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import JOBS_AT_ONCE
 from forgetless.domain.memory import Message
-from forgetless.domain.portions import first_portion, weighed_portions
+from forgetless.domain.portions import first_portion, until_heavy, weighed_portions
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import Compaction, Tell
@@ -95,28 +96,32 @@ class JobStore(Store):
     def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
         return self._units.run(lambda unit: _update(unit, job, held, used))
 
-    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        streams = [self._stuck(queue, now, pending_before, limit) for queue in item_keys.OPEN_QUEUES]
-        oldest = heapq.merge(*streams, key=lambda job: (job.created_at, job.id))
-        return list(islice(oldest, limit))
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int, after: Job | None = None) -> list[Job]:
+        begin = list_entries.LOWEST if after is None else f"{_sort_key(after.created_at, after.id)} "
+        entries = self._open(Between(begin, list_entries.HIGHEST), page=limit)
+        stuck = chain.from_iterable(
+            self._stuck_among([key_of(entry) for entry in some], now, pending_before)
+            for some in portions(entries, min(_SOME, max(limit, 1)))
+        )
+        return self._with_requests(item for item, _ in islice(stuck, limit))
 
     def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
-        queues = (self._table.queue_entries(queue) for queue in item_keys.OPEN_QUEUES)
         found: dict[str, list[Key]] = {}
-        for entry in islice(heapq.merge(*queues, key=lambda entry: str(entry["gsi1sk"])), _MOST_KEYS):
+        for entry in islice(self._open(), _MOST_KEYS):
             key = key_of(entry)
             of_tenant = found.setdefault(key.pk.rpartition("#")[0], [])  # a job's partition: its tenant and its id
             if len(of_tenant) < _OLDEST:
                 of_tenant.append(key)
         lists = [self._of_speakers(keys, now, pending_before, each) for keys in found.values()]
-        return in_turn(lists, limit)
+        random.shuffle(lists)  # so that the bytes of one tenant's job do not always leave out the same others
+        return self._with_requests(self._in_order(in_turn(lists, limit)))
 
-    def _of_speakers(self, keys: list[Key], now: str, pending_before: str, most: int) -> list[Job]:
-        """Up to `most` stuck jobs among these, the oldest of each speaker."""
-        oldest: dict[str, Job] = {}
+    def _of_speakers(self, keys: list[Key], now: str, pending_before: str, most: int) -> list[Key]:
+        """The keys of up to `most` stuck jobs among these, the oldest of each speaker."""
+        oldest: dict[str, Key] = {}
         for portion in portions(keys, max(most, 1)):
-            for job in self._stuck_among(portion, now, pending_before):
-                oldest.setdefault(job.scope.writer_key(), job)
+            for item, job in self._stuck_among(portion, now, pending_before):
+                oldest.setdefault(job.scope.writer_key(), key_of(item))
             if len(oldest) >= most:
                 break
         return list(oldest.values())[:most]
@@ -161,13 +166,42 @@ class JobStore(Store):
         kept = [item for item in self._table.read(wanted).values() if not self._table.expiry.is_over(item)]
         return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in self._table.bodies(kept)}
 
-    def _stuck(self, queue: str, now: str, pending_before: str, limit: int) -> Iterator[Job]:
-        for portion in portions(self._table.queue(queue, page=limit), max(limit, 1)):
-            yield from self._stuck_among(portion, now, pending_before)
+    def _open(self, limits: Between | None = None, *, page: int | None = None) -> Iterator[Item]:
+        """The entries of jobs that have not ended, the oldest first."""
+        queues = (self._table.queue_entries(queue, limits, page=page) for queue in item_keys.OPEN_QUEUES)
+        return heapq.merge(*queues, key=lambda entry: str(entry["gsi1sk"]))
 
-    def _stuck_among(self, keys: Sequence[Key], now: str, pending_before: str) -> Iterator[Job]:
-        held = self._jobs(keys)
-        return (held[key] for key in keys if key in held and _is_stuck(held[key], now, pending_before))
+    def _in_order(self, keys: Iterable[Key]) -> Iterator[Item]:
+        """The items of those of these jobs that exist. Of a long one, they do not contain the body."""
+        for some in portions(keys, _SOME):
+            held = self._table.read(some)
+            yield from (held[key] for key in some if key in held and not self._table.expiry.is_over(held[key]))
+
+    def _stuck_among(self, keys: Sequence[Key], now: str, pending_before: str) -> Iterator[tuple[Item, Job]]:
+        """The items of those of these jobs that are stuck, and the jobs without what they ask for."""
+        for item in self._in_order(keys):
+            job = self._without_request(item)
+            if job is not None and _is_stuck(job, now, pending_before):
+                yield item, job
+
+    def _with_requests(self, items: Iterable[Item]) -> list[Job]:
+        """The jobs of the first of these items that have JOBS_AT_ONCE bytes."""
+        some = list(until_heavy(items, body_bytes, most=JOBS_AT_ONCE))
+        return [_load(item, body) for item, body in self._table.bodies(some)]
+
+    def _without_request(self, item: Item) -> Job | None:
+        """The job without what it asks for; None if it is gone."""
+        body = self._before_request(item)
+        return load_job(from_blob(item["tenant"]), body, b"") if body else None
+
+    def _before_request(self, item: Item) -> bytes:
+        """The body up to what the job asks for; of a long one, only the first part is read. Empty if it is gone."""
+        first = next(iter(part_keys(item)), None)
+        part = item if first is None else self._table.one(first)
+        body = b"" if part is None else bytes(part["body"])
+        if _BETWEEN not in body:
+            body = next((whole for _, whole in self._table.bodies([item])), b"")
+        return body.partition(_BETWEEN)[0]
 
 
 def complete(unit: Unit, job: Job) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, read_record
-from forgetless.domain.imported_memory import check_imported, check_imported_job
+from forgetless.domain.imported_memory import check_imported, check_imported_job, kept_request
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import MAX_IMPORTED_CHARS, RequestLimits
@@ -151,13 +151,14 @@ class EventImport:
         if not isinstance(record, Mapping):
             raise InvalidRequestError("expected a JSON object")
         reads: Sequence[_Read] = [read_record(tenant, record)] if ours else self._foreign(tenant, record)
+        most_chars = max(self._limits.message_chars, MAX_IMPORTED_CHARS)
         for one in reads:
             if isinstance(one, Event):
-                check_imported(one.memory, most_chars=max(self._limits.message_chars, MAX_IMPORTED_CHARS))
+                check_imported(one.memory, most_chars=most_chars)
                 note_id("memory_id", one.memory.id)
                 note_scope(one.memory.scope)
             else:
-                check_imported_job(*one, prompt_chars=self._limits.prompt_chars)
+                check_imported_job(*one, prompt_chars=self._limits.prompt_chars, message_chars=most_chars)
                 for scope in {one[0].scope, *(message.scope for message in one[1])}:
                     note_scope(scope)
         return reads
@@ -281,6 +282,8 @@ def _as_own(job: Job, messages: Sequence[Message], now: str) -> Job:
     One that has not ended waits: no worker of this ledger has it, and no time of the file holds it back, although the
     clock of the ledger that it comes from may be a little ahead.
     """
+    if job.state is not JobState.SUCCEEDED:
+        job = replace(job, request=kept_request(job))
     if not job.finished:
         latest = later(now, LONGEST_LEASE_S)
         started_at = None if job.started_at is None else min(job.started_at, latest)
