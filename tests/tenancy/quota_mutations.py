@@ -280,7 +280,7 @@ _COSTLY = (
     Mutation(
         "quotas: superseded memories of a file count as nothing",
         _FILE,
-        "if payer is not None and _is_superseded(following) and not _is_superseded(here):",
+        "if payer is not None and _ends_superseded(following) and not _is_superseded(here.last):",
         "if False:",
         ("tests/unit/api/test_import_quotas.py", "-k", "superseded or superseding"),
     ),

@@ -328,8 +328,7 @@ def _as_own(job: Job, messages: Sequence[Message], now: str) -> Job:
     One that has not ended waits: no worker of this ledger has it, and no time of the file holds it back, although the
     clock of the ledger that it comes from may be a little ahead.
     """
-    if job.state is not JobState.SUCCEEDED:
-        job = replace(job, request=kept_request(job))
+    job = replace(job, request=kept_request(job))
     if not job.finished:
         latest = later(now, LONGEST_LEASE_S)
         started_at = None if job.started_at is None else min(job.started_at, latest)
