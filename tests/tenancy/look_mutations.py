@@ -167,6 +167,13 @@ _IMPORTS = (
         (_BYTES, "-k", "record_is_gone"),
     ),
     Mutation(
+        "batches: all that is to be deleted is read at once",
+        "service/history_portions.py",
+        "lambda id_: weights[id_], most=HISTORIES_AT_ONCE, count=count",
+        "lambda id_: weights[id_], most=2**40, count=count",
+        (_BYTES, "-k", "batch"),
+    ),
+    Mutation(
         "SQLite: which ids are known",
         "adapters/ledger_sqlite/memories.py",
         '"SELECT state FROM memories WHERE tenant = ? AND id = ?"',

@@ -94,7 +94,7 @@ _UPDATES = (
     Mutation(
         "histories: a batch deletes any number of versions",
         "service/writing/change.py",
-        "if len(memories) > 1 and weighs > self._history_bytes:",
+        "if len(found) > 1 and weighs > self._history_bytes:",
         "if False:",
         _LONG,
     ),

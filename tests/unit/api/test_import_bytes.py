@@ -1,4 +1,4 @@
-"""An import holds no more of what is stored the more its lines name: tombstones, versions and repeats are looked up."""
+"""Imports, repeats of adds and batches of deletions hold no more of what is stored the more they name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from forgetless.domain.jobs import Job, JobState, job_id_for
 from forgetless.domain.limits import MAX_IMPORTED_RESULTS
 from forgetless.domain.memory import Event, EventKind, memory_id
+from forgetless.service import history_portions
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.transfer import import_jobs
 from tests.unit.api.client import Api
@@ -181,3 +182,14 @@ def test_an_add_whose_record_is_gone_reads_none_of_its_memories(api: Api) -> Non
     outcome, peak = peak_of(lambda: api.world.services.add.add(request))
     assert [one.id for one in outcome.results] == [memory_id(job, place) for place in range(MANY)]
     assert peak < MOST, f"{peak / MB:.0f} MB"
+
+
+def test_a_batch_of_deletions_reads_its_memories_in_portions(
+    api: Api, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_portions, "HISTORIES_AT_ONCE", 512 * 1024)
+    batch = {"memories": [{"memory_id": id_} for id_ in ids]}
+    answer, peak = peak_of(lambda: api.call("DELETE", "/v1/batch/", json=batch))
+    assert answer.status_code == 200, answer.text
+    assert peak < 2 * MOST, f"{peak / MB:.0f} MB"
+    assert all(api.world.ledger.known_ids("default", ids).values())
