@@ -90,6 +90,15 @@ def _read_some(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _known_ids(ledger: Ledger, tenant: str) -> Done:
+    wanted = memory_ids(tenant)
+    found = ledger.known_ids(tenant, wanted)
+    held = ledger.read(tenant, wanted)
+    # What was deleted stays so.
+    assert all(held[id_].deleted for id_, deleted in found.items() if deleted)
+    return Counter()
+
+
 def _history(ledger: Ledger, tenant: str) -> Done:
     versions = [event.memory.version for event in ledger.history(tenant, random.choice(memory_ids(tenant)))]
     assert versions == list(range(1, len(versions) + 1))

@@ -9,6 +9,7 @@ from tests.tenancy.audit_mutations import AUDIT
 from tests.tenancy.body_mutations import BODIES
 from tests.tenancy.cost_mutations import COSTS
 from tests.tenancy.erasure_mutations import ERASURES
+from tests.tenancy.look_mutations import LOOKS
 from tests.tenancy.mutation import Mutation
 from tests.tenancy.oauth_mutations import OAUTH
 from tests.tenancy.outward_mutations import OUTWARD
@@ -646,6 +647,7 @@ MUTATIONS = (
     *_EXTRACTION,
     *PROTECTIONS,
     *COSTS,
+    *LOOKS,
     *BODIES,
     *QUOTAS,
     *OAUTH,

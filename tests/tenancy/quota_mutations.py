@@ -94,7 +94,7 @@ _UPDATES = (
     Mutation(
         "histories: a batch deletes any number of versions",
         "service/writing/change.py",
-        "if len(memories) > 1 and weighs > self._history_bytes:",
+        "if len(found) > 1 and weighs > self._history_bytes:",
         "if False:",
         _LONG,
     ),
@@ -280,7 +280,7 @@ _COSTLY = (
     Mutation(
         "quotas: superseded memories of a file count as nothing",
         _FILE,
-        "if payer is not None and _is_superseded(following) and not _is_superseded(here):",
+        "if payer is not None and _ends_superseded(following) and not _is_superseded(here.last):",
         "if False:",
         ("tests/unit/api/test_import_quotas.py", "-k", "superseded or superseding"),
     ),

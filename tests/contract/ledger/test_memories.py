@@ -135,6 +135,17 @@ def test_some_memories_are_read_until_they_store_so_many_bytes(ledger: Ledger) -
     assert ledger.read_some("other", wanted, most=4000)[0] == {}
 
 
+def test_which_ids_are_known_and_which_are_deleted(ledger: Ledger) -> None:
+    memories = [a_memory("known", place) for place in range(120)]
+    ledger.append(add(*memories))
+    ledger.append([delete(memories[7]), update(memories[8], text="new", superseded_by=memories[9].id)])
+    wanted = [one.id for one in memories]
+    found = ledger.known_ids("acme", [*wanted, "unknown", wanted[0]])
+    assert found == {id_: id_ == wanted[7] for id_ in wanted}
+    assert ledger.known_ids("other", wanted) == {}
+    assert ledger.known_ids("acme", []) == {}
+
+
 def test_a_page_of_long_memories_ends_early(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     for adapter in ("sqlite", "dynamodb"):
         monkeypatch.setattr(f"forgetless.adapters.ledger_{adapter}.memories.HISTORIES_AT_ONCE", 5000)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 
 from forgetless.domain.errors import DependencyError, EmbedderError, LlmUnavailableError, ProviderAuthError
-from forgetless.domain.jobs import JobState
+from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.service.requests import AddRequest, IncomingMessage
@@ -106,5 +107,20 @@ def test_a_wait_that_the_provider_asked_for_is_kept(world: World, held: Hold) ->
     _deliver_all(world)
     assert _state(world, ALICE) is JobState.PENDING
     world.clock.advance(600)
+    _deliver_all(world)
+    assert _state(world, ALICE) is JobState.SUCCEEDED
+
+
+def test_long_adds_that_wait_for_something_else_do_not_hide_a_held_one(world: World, held: Hold) -> None:
+    """They are read in portions of bytes, and the look goes on behind them."""
+    for number in range(3):
+        scope = Scope("evil", user_id=f"u{number}")
+        now = world.clock.now()
+        job = Job(str(UUID(int=number)), scope, JobState.PENDING, now, now, request={"prompt": "p" * 2_500_000})
+        world.ledger.put_job(job, [])
+    held(WRONG_KEY, 60)
+    _fail(world, None)
+    _bobs_add_succeeds(world)
+    world.services.sweep.sweep()
     _deliver_all(world)
     assert _state(world, ALICE) is JobState.SUCCEEDED

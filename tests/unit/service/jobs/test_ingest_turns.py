@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,31 @@ def test_the_first_turn_begins_an_add_of_each_tenant_and_speaker_whatever_waits_
     held(world, "default", "victim")
     assert world.services.ingest_worker.turn()
     assert runs(world) == {"evil": 2, "default": 1}
+
+
+def test_one_heavy_add_runs_at_a_time(world: World, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An earlier version has imported adds with millions of values."""
+    monkeypatch.setattr(ingest_worker, "_HEAVY_VALUES", 5)
+    worker = world.services.ingest_worker
+    for number in range(3):
+        (job,) = held(world, "evil", f"heavy{number}")
+        assert world.ledger.update_job(replace(job, request={"zz": [[]] * 9}), held=job)
+    held(world, "default", "light")
+    for done in range(3):
+        worker.turn()
+        until(lambda done=done: len(gate.began) == 2 + done)  # type: ignore[misc]
+        worker.turn()
+        assert runs(world)["evil"] == 1
+        gate.let(1 if done else 2)
+        until(lambda: not runs(world))
+
+
+def test_what_runs_holds_nothing_that_the_look_has_read(world: World) -> None:
+    (job,) = held(world, "default", "light")
+    assert world.ledger.update_job(replace(job, request={"prompt": "p"}), held=job)
+    world.services.ingest_worker.turn()
+    (one,) = world.services.ingest_worker._running.values()
+    assert [job.request for job in one[1]._args[1:]] == [{}]  # type: ignore[attr-defined]
 
 
 def test_a_tenant_may_have_all_slots_alone_and_at_most_three_if_others_wait(world: World, gate: Gate) -> None:

@@ -52,6 +52,18 @@ def accept(world: World, number: int = 1) -> None:
         world.say(f"fact {one}", infer=True, queued=True)
 
 
+def test_stuck_adds_that_are_long_are_brought_back_in_one_sweep(new_world: NewWorld) -> None:
+    """A portion of them ends at its bytes."""
+    world = new_world(lambda messages: facts(messages[-1].content[-40:]))
+    accept(world, 7)
+    for job in jobs(world):
+        assert world.ledger.update_job(replace(job, request={"prompt": "p" * 1_500_000}), held=job)
+    empty(world)
+    world.clock.advance(LOST_AFTER_S + 1)
+    assert world.services.sweep.sweep().requeued == 7
+    assert len(empty(world)) == 7
+
+
 def test_a_purged_queue_is_filled_again_from_the_ledger(new_world: NewWorld) -> None:
     world = new_world(lambda messages: facts(messages[-1].content[-40:]))
     accept(world, 3)

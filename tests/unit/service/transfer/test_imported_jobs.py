@@ -10,9 +10,11 @@ from uuid import UUID
 import pytest
 
 from forgetless.domain.jobs import JobState
+from forgetless.domain.limits import RequestLimits
 from forgetless.ports.trace import TRACE, current_trace
 from forgetless.service.requests import AddRequest, IncomingMessage
-from forgetless.service.transfer.event_import import ImportReport
+from forgetless.service.transfer.event_import import EventImport, ImportReport
+from forgetless.service.writing.finished_calls import FinishedCalls
 from tests.unit.service.transfer.test_event_transfer import exported, take
 from tests.unit.service.world import ALICE, World, facts
 
@@ -193,3 +195,76 @@ def test_no_worker_of_another_ledger_holds_an_imported_job(
     assert target.services.sweep.sweep().requeued == 1
     target.services.ingest.run("default", job.id, seconds=30)
     assert target.services.reads.job("default", job.id).state is JobState.SUCCEEDED  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"zz": [[]]}, "job.request.zz: this Forgetless knows no such field; a later one wrote the file"),
+        ({"metadata": {"a": [[]] * 25_000}}, "job.request.metadata: expected at most 1,048,576 bytes of JSON"),
+        ({"metadata": {"a": "x" * 1_048_576}}, "job.request.metadata: expected at most 1,048,576 bytes of JSON"),
+        ({"categories": {"a": "x" * 1_048_576}}, "job.request.categories: expected at most 1,048,576 bytes of JSON"),
+        ({"attachments": {"0": [{}] * 25_000}}, "job.request.attachments: expected at most 1,048,576 bytes of JSON"),
+        ({"retried": {"a" * 1_048_576: "b"}}, "job.request.retried: expected at most 1,048,576 bytes of JSON"),
+        ({"memory_type": "m" * 256}, "job.request.memory_type: expected a text of at most 255 characters, or null"),
+    ],
+)
+@pytest.mark.parametrize("state", ["PENDING", "FAILED"])
+def test_one_that_may_run_here_asks_for_no_more_than_a_request_can(
+    new_world: Callable[..., World], line: dict[str, Any], state: str, changed: dict[str, Any], told: str
+) -> None:
+    report = take_one(new_world(), {**line, "state": state, "request": {**line["request"], **changed}})
+    assert (report.jobs, report.refused) == (0, 1)
+    assert told in report.problems[0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("role", "r" * 256), ("name", "n" * 256), ("content", "c" * 1_000_001)])
+def test_its_messages_have_the_lengths_of_a_request(
+    new_world: Callable[..., World], line: dict[str, Any], name: str, value: str
+) -> None:
+    report = take_one(new_world(), {**line, "messages": [{**line["messages"][0], name: value}]})
+    assert (report.jobs, report.refused) == (0, 1)
+    assert f"messages.{name}: " in report.problems[0]
+
+
+def test_a_longer_message_is_taken_where_a_request_may_have_it(
+    new_world: Callable[..., World], line: dict[str, Any]
+) -> None:
+    target, limits = new_world(), RequestLimits(message_chars=1_000_001)
+    long = {**line, "messages": [{**line["messages"][0], "content": "c" * 1_000_001}]}
+    records = [(1, {"format": "forgetless-events", "version": 1}), (2, long)]
+    imports = EventImport(ledger=target.ledger, clock=target.clock, limits=limits)
+    assert imports.take("default", records).refused == 0
+
+
+def test_an_error_is_no_longer_than_one_of_ours(new_world: Callable[..., World], line: dict[str, Any]) -> None:
+    for state in ("PENDING", "FAILED", "SUCCEEDED"):
+        report = take_one(new_world(), {**line, "state": state, "error": "e" * 20_001})
+        assert report.problems == ["line 2: job.error: expected a text of at most 20,000 characters, or null"]
+
+
+def test_what_a_ledger_elsewhere_noted_for_its_workers_stays_there(
+    new_world: Callable[..., World], line: dict[str, Any]
+) -> None:
+    """A receipt of its queue, and what calls of the LLM have given, which anybody may have written."""
+    target = new_world()
+    call = {"facts": [["forged", "user", [], [0], []]], "next": [0, 1], "memories": ["m"] * 9, "messages": [0]}
+    calls = {"done": 1, "left": 2, "context": 9, "refused": True, "calls": [call]}
+    noted = {"receipt": {"receipt": "r", "asked": False}, "llm_calls": calls, TRACE: ["r", "b" * 32]}
+    assert take_one(target, {**line, "request": {**line["request"], **noted}}).refused == 0
+    job = target.ledger.job("default", line["id"])
+    assert job is not None
+    assert job.llm_calls == (0, 3)
+    assert FinishedCalls.of(job) == FinishedCalls()
+    assert job.request == {**line["request"], "llm_calls": job.request["llm_calls"], TRACE: ["r", "b" * 32]}
+
+
+@pytest.mark.parametrize("calls", [[5], {}, {"done": -9, "left": 3}, {"done": 1, "left": 10**9}, {"done": "1"}])
+def test_calls_that_no_add_has_made_are_left_out(
+    new_world: Callable[..., World], line: dict[str, Any], calls: object
+) -> None:
+    target = new_world()
+    assert take_one(target, {**line, "request": {"llm_calls": calls}}).refused == 0
+    job = target.ledger.job("default", line["id"])
+    assert job is not None
+    assert job.request == {}

@@ -23,7 +23,7 @@ from forgetless.api.field_checks import Text
 from forgetless.api.json_response import json_bytes
 from forgetless.domain.errors import FilterError, InvalidRequestError
 from forgetless.domain.identifiers import id_text
-from forgetless.domain.limits import MAX_METADATA_BYTES, RequestLimits
+from forgetless.domain.limits import MAX_METADATA_BYTES, MAX_WORD_CHARS, RequestLimits
 from forgetless.domain.metadata import METADATA_TOO_LARGE
 
 __all__ = [
@@ -52,8 +52,6 @@ __all__ = [
     "marks_of",
 ]
 
-#: The most characters of a short text: a name, a role, a date, a time.
-MAX_WORD_CHARS = 255
 #: The most characters of a description.
 MAX_NOTE_CHARS = 10_000
 #: The most characters of a parameter in a path or a query, and how often one parameter may be repeated.

@@ -10,19 +10,31 @@ from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.identifiers import named_identifier
-from forgetless.domain.jobs import RETRIED, Job, JobState
-from forgetless.domain.limits import INT64, MAX_IMPORTED_BYTES, MAX_IMPORTED_VALUES, MAX_MEMORY_ID_BYTES
+from forgetless.domain.jobs import LLM_CALLS, RETRIED, Job, JobState
+from forgetless.domain.limits import (
+    INT64,
+    MAX_IMPORTED_BYTES,
+    MAX_IMPORTED_RESULTS,
+    MAX_IMPORTED_VALUES,
+    MAX_MEMORY_ID_BYTES,
+    MAX_WORD_CHARS,
+)
 from forgetless.domain.memory import MEMORY_ID, Memory, Message, MessageRef
 from forgetless.domain.memory_fields import GIVEN, STORED, Kind
 from forgetless.domain.metadata import count_values, metadata_bytes
 from forgetless.domain.times import timestamp
 
-__all__ = ["check_imported", "check_imported_job"]
+__all__ = ["check_imported", "check_imported_job", "kept_request"]
 
 #: Control characters and lone surrogates, which no filter of the index can name.
 _NO_ID = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 #: How the index marks ids that it stores as digests.
 _DIGEST = "sha256:"
+#: The most characters of an error.
+_MOST_ERROR = 20_000
+#: The numbers of calls of the LLM that a long add may need.
+_MOST_CALLS = range(1_000_000)
+_SMALL = f"at most {MAX_IMPORTED_BYTES:,} bytes of JSON, and {MAX_IMPORTED_VALUES:,} keys and list entries"
 #: The most levels of an object. Requests may have fewer, but earlier versions may have stored more.
 _MAX_DEPTH = 100
 
@@ -50,11 +62,8 @@ def check_imported(memory: Memory, *, most_chars: int) -> None:
             f"memory.text: it has {len(memory.text):,} characters; at most {most_chars:,} are imported, or more if "
             "FORGETLESS_MAX_MESSAGE_CHARS allows it"
         )
-    if count_values(memory.metadata) > MAX_IMPORTED_VALUES or metadata_bytes(memory.metadata) > MAX_IMPORTED_BYTES:
-        raise InvalidRequestError(
-            f"memory.metadata: expected at most {MAX_IMPORTED_BYTES:,} bytes of JSON, and {MAX_IMPORTED_VALUES:,} keys "
-            "and list entries"
-        )
+    if not _is_small(memory.metadata):
+        raise InvalidRequestError(f"memory.metadata: expected {_SMALL}")
     if memory.version < 1:
         raise InvalidRequestError("memory.version: expected 1 or more")
     unusable = _NO_ID.search(memory.id) or memory.id.startswith(_DIGEST) or not memory.id
@@ -65,10 +74,11 @@ def check_imported(memory: Memory, *, most_chars: int) -> None:
         )
 
 
-def check_imported_job(job: Job, messages: Sequence[Message], *, prompt_chars: int) -> None:
+def check_imported_job(job: Job, messages: Sequence[Message], *, prompt_chars: int, message_chars: int) -> None:
     """Raise InvalidRequestError, which names the field, if the job or a message could not be shown or run later.
 
-    What is to run has no instruction to the LLM of more than `prompt_chars` characters, as that of a request.
+    What is to run has no instruction to the LLM of more than `prompt_chars` characters, as that of a request, and asks
+    for nothing that a request cannot ask for. No message has more than `message_chars`.
     """
     for name, check, expected, value in _job_values(job):
         if not check(value):
@@ -81,10 +91,46 @@ def check_imported_job(job: Job, messages: Sequence[Message], *, prompt_chars: i
         for name, check, expected, value in _message_values(message):
             if not check(value):
                 raise InvalidRequestError(f"messages.{name}: expected {expected}")
+        if len(message.content) > message_chars:
+            raise InvalidRequestError(
+                f"messages.content: it has {len(message.content):,} characters; at most {message_chars:,} are "
+                "imported, or more if FORGETLESS_MAX_MESSAGE_CHARS allows it"
+            )
+        if job.state is not JobState.SUCCEEDED:
+            _check_speaker(message)
+
+
+def kept_request(job: Job) -> Mapping[str, Any]:
+    """What the ledger keeps of the request of an imported add that may run here: no more than this ledger can use.
+
+    The message of a queue elsewhere cannot be shown here. What calls of the LLM have given is left out, because who
+    wrote the file may have made it up: they are made again.
+    """
+    kept = {name: value for name, value in job.request.items() if name in {*_INSTRUCTIONS, *_ASKED}}
+    trace = job.request.get(_TRACE)
+    if isinstance(trace, list) and len(trace) == 2 and all(map(_is_id, trace)):
+        kept[_TRACE] = trace
+    if (calls := job.llm_calls) is not None and calls[1] in _MOST_CALLS:
+        kept[LLM_CALLS] = {"done": 0, "left": calls[1], "context": None, "refused": False, "calls": []}
+    return kept
+
+
+def _check_speaker(message: Message) -> None:
+    for name in ("role", "name"):
+        if len(getattr(message, name) or "") > MAX_WORD_CHARS:
+            raise InvalidRequestError(f"messages.{name}: expected at most {MAX_WORD_CHARS} characters")
 
 
 def _check_asked(request: Mapping[str, Any], prompt_chars: int) -> None:
-    """What the add asked for steers a worker and the LLM here: each field has the type that a request gives it."""
+    """What the add asked for steers a worker and the LLM here: each field has the type that a request gives it.
+
+    Workers that serve all tenants read it again and again, so it has the bounds of a request, too.
+    """
+    unknown = next((name for name in request if name not in _KNOWN), None)
+    if unknown is not None:
+        raise InvalidRequestError(
+            f"job.request.{unknown[:MAX_WORD_CHARS]}: this Forgetless knows no such field; a later one wrote the file"
+        )
     for name in _INSTRUCTIONS:
         value = request.get(name)
         if not (value is None or (isinstance(value, str) and len(value) <= prompt_chars)):
@@ -94,6 +140,9 @@ def _check_asked(request: Mapping[str, Any], prompt_chars: int) -> None:
     for name, (check, expected) in _ASKED.items():
         if not _absent_or(check)(request.get(name)):
             raise InvalidRequestError(f"job.request.{name}: expected {expected}, or null")
+        value = request.get(name)
+        if isinstance(value, Mapping) and not _is_small(value):
+            raise InvalidRequestError(f"job.request.{name}: expected {_SMALL}")
 
 
 _Values = Iterator[tuple[str, Callable[[Any], bool], str, Any]]
@@ -108,10 +157,17 @@ def _job_values(job: Job) -> _Values:
     for name in ("started_at", "completed_at", "lease_until"):
         yield name, _absent_or(_is_time), f"{_CHECKS[Kind.TIME][1]}, or null", getattr(job, name)
     for name in ("lease_owner", "error"):
-        yield name, _absent_or(_is_text), "a text or null", getattr(job, name)
+        expected = f"a text of at most {_MOST_ERROR:,} characters, or null"
+        yield (
+            name,
+            _absent_or(lambda value: _is_text(value) and len(value) <= _MOST_ERROR),
+            expected,
+            getattr(job, name),
+        )
     yield "attempts", lambda value: _is_number(value) and value >= 0, "a whole number from 0 on", job.attempts
     yield "request", *_CHECKS[Kind.OBJECT], job.request
-    yield "results", _are_results, "a list of objects, each with the id of a memory", job.results
+    expected = f"a list of at most {MAX_IMPORTED_RESULTS:,} objects, each with the id of a memory"
+    yield "results", _are_results, expected, job.results
 
 
 def _message_values(message: Message) -> _Values:
@@ -141,7 +197,7 @@ def _is_uuid(value: Any) -> bool:
 
 
 def _are_results(value: Any) -> bool:
-    return all(_is_object(one) and _is_id(one.get("id")) for one in value)
+    return len(value) <= MAX_IMPORTED_RESULTS and all(_is_object(one) and _is_id(one.get("id")) for one in value)
 
 
 def _is_object(value: Any) -> bool:
@@ -160,8 +216,16 @@ def _is_object(value: Any) -> bool:
     return False
 
 
+def _is_small(value: Mapping[str, Any]) -> bool:
+    return count_values(value) <= MAX_IMPORTED_VALUES and metadata_bytes(value) <= MAX_IMPORTED_BYTES
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_WORD_CHARS
 
 
 def _is_object_of(check: Callable[[Any], bool], value: Any) -> bool:
@@ -233,10 +297,14 @@ _INSTRUCTIONS = ("prompt", "agent_prompt", "includes", "excludes")
 #: The other fields of an add's request that this version reads; of `llm_calls` it reads what has its own form.
 _ASKED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     **{field.name: _CHECKS[field.kind] for field in GIVEN},
-    "memory_type": _CHECKS[Kind.STRING],
+    "memory_type": (_is_short, f"a text of at most {MAX_WORD_CHARS} characters"),
     "source_key": (_is_id, "the id of a key"),
     "categorised": _CHECKS[Kind.FLAG],
     "categories": (lambda value: _is_object_of(_is_text, value), "an object of texts"),
     "attachments": (lambda value: _is_object_of(_are_objects, value), "an object of lists of objects"),
     RETRIED: (lambda value: _is_object_of(_is_id, value), "an object of texts without control characters"),
 }
+#: The request's trace, and what a held add notes of its message in the queue.
+_TRACE, _RECEIPT = "trace", "receipt"
+#: All names that any version has written.
+_KNOWN = frozenset({*_INSTRUCTIONS, *_ASKED, LLM_CALLS, _TRACE, _RECEIPT})

@@ -25,12 +25,14 @@ __all__ = [
     "LLM_WAITS",
     "MAX_IMPORTED_BYTES",
     "MAX_IMPORTED_CHARS",
+    "MAX_IMPORTED_RESULTS",
     "MAX_IMPORTED_VALUES",
     "MAX_KEY_LIMITS_BYTES",
     "MAX_MEMORY_ID_BYTES",
     "MAX_METADATA_BYTES",
     "MAX_METADATA_VALUES",
     "MAX_TOP_K",
+    "MAX_WORD_CHARS",
     "MOST_ANNOUNCED",
     "MOST_ATTEMPTS",
     "MOST_DELIVERIES",
@@ -119,7 +121,7 @@ MAX_KEY_LIMITS_BYTES = 16 * 1024
 MOST_REFUSALS = 3
 #: How many bytes of histories are read, made or removed at once, unless one memory has more.
 HISTORIES_AT_ONCE = 4 * 1024 * 1024
-#: How many bytes of jobs are read at once, unless one job has more.
+#: How many bytes of jobs, or of documents that are due, are read at once, unless one has more.
 JOBS_AT_ONCE = 2 * 1024 * 1024
 #: How many bytes of API keys are read at once, unless one key has more.
 KEYS_AT_ONCE = 1024 * 1024
@@ -129,6 +131,10 @@ MAX_METADATA_BYTES = 64 * 1024
 #: is imported may have more, and longer texts, because earlier versions stored it.
 MAX_METADATA_VALUES = 1000
 MAX_IMPORTED_CHARS, MAX_IMPORTED_BYTES, MAX_IMPORTED_VALUES = 1_000_000, 1024 * 1024, 25_000
+#: The most memories that an imported job names as its results: many times those of 500 messages.
+MAX_IMPORTED_RESULTS = 20_000
+#: The most characters of a short text: a name, a role, a date, a time.
+MAX_WORD_CHARS = 255
 #: What a version of a memory counts as besides its text and its metadata.
 VERSION_BYTES = 2000
 #: The most bytes of an add's metadata, counted once for each of its messages, and of its facts: each memory stores it,

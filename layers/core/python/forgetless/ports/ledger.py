@@ -91,7 +91,7 @@ class Faults:
 class Backlog:
     """What waits in the whole store: adds that have not ended or have failed, and memories for the index."""
 
-    #: The oldest adds that have not ended, the oldest first.
+    #: The oldest adds that have not ended, the oldest first, without what they ask for: their `request` is empty.
     oldest_jobs: tuple[Job, ...]
     #: How many adds have not ended, and how many have failed and are kept; counted up to a limit.
     open_jobs: int
@@ -284,23 +284,26 @@ class Maintenance(Protocol):
     def expiring_tenants(self, *, limit: int) -> list[str]:
         """Up to `limit` tenants that may have memories with an expiration date."""
 
-    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int, after: Job | None = None) -> list[Job]:
         """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first.
 
-        A PENDING job counts from its `next_try_at` if it has one.
+        A PENDING job counts from its `next_try_at` if it has one. The first of them has the place after that of the
+        job `after`. There may be fewer than `limit`, although more follow: they end after JOBS_AT_ONCE bytes.
         """
 
     def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
         """Up to `limit` stuck jobs, at most `each` of a tenant, and of each speaker only the oldest.
 
-        One of every tenant comes first, then another one of every tenant, and so on. If more than `each` speakers of a
-        tenant wait, others may be found next time; a ledger may look at a tenant's oldest jobs alone.
+        One of every tenant comes first, then another one of every tenant, and so on, until they have JOBS_AT_ONCE
+        bytes; chance decides which tenant is the first. If more than `each` speakers of a tenant wait, others may be
+        found next time; a ledger may look at a tenant's oldest jobs alone.
         """
 
     def backlog(self, *, jobs: int, counted: int) -> Backlog:
         """What waits: the oldest `jobs`, and numbers up to `counted`; for metrics, so it may be seconds out of date.
 
-        The work is bounded. Of very many tenants with pending memories, only some may be looked at.
+        The work is bounded. Of very many tenants with pending memories, only some may be looked at, and of jobs only
+        those that have JOBS_AT_ONCE bytes.
         """
 
     def erasure(self, tenant: str, number: int) -> Erasure | None:
@@ -377,13 +380,17 @@ class Maintenance(Protocol):
         """Let the numbers of the tenant's next erasures be higher than `last`; harmless if they are already."""
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
-        """Documents of any tenant whose `due_at` has come, the longest due first; may be seconds out of date."""
+        """Documents of any tenant whose `due_at` has come, the longest due first; may be seconds out of date.
+
+        There may be fewer than `limit`, although more are due: they end after JOBS_AT_ONCE bytes.
+        """
 
     def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
         """Up to `limit` documents whose `due_at` has come, at most `each` of a tenant; may be seconds out of date.
 
         The first of every tenant comes first, then the second of every tenant, and so on; those of a tenant are in the
-        order of their times. So a tenant with very many cannot keep those of others out of sight.
+        order of their times. So a tenant with very many cannot keep those of others out of sight. They end after
+        JOBS_AT_ONCE bytes.
         """
 
     def tidy(self) -> int:

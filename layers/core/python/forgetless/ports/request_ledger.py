@@ -218,6 +218,12 @@ class MemoryStore(Protocol):
         It looks at one at least, and perhaps not at all, even if the others store little.
         """
 
+    def known_ids(self, tenant: str, ids: Sequence[str]) -> dict[str, bool]:
+        """Those of these ids that the tenant has, each with whether its memory is deleted; consistent.
+
+        No content is held, so there may be very many.
+        """
+
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         """All events of a memory by version; empty for an unknown memory."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from forgetless.domain.limits import HISTORIES_AT_ONCE
@@ -10,7 +10,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.portions import weighed_portions
 from forgetless.ports.request_ledger import MemoryPage
 
-__all__ = ["few_of", "light_page", "light_portions"]
+__all__ = ["few_of", "light_ids", "light_page", "light_portions"]
 
 T = TypeVar("T")
 
@@ -18,6 +18,11 @@ T = TypeVar("T")
 def light_portions(memories: Sequence[Memory], *, count: int | None = None) -> Iterator[list[Memory]]:
     """The memories in portions of at most `count` whose histories have HISTORIES_AT_ONCE."""
     return weighed_portions(memories, _bytes_of, most=HISTORIES_AT_ONCE, count=count or len(memories))
+
+
+def light_ids(weights: Mapping[str, int], *, count: int) -> Iterator[list[str]]:
+    """The ids of memories whose histories have so many bytes, in portions as those of `light_portions`."""
+    return weighed_portions(list(weights), lambda id_: weights[id_], most=HISTORIES_AT_ONCE, count=count)
 
 
 def light_page(read: Callable[[int], MemoryPage], limit: int) -> MemoryPage:

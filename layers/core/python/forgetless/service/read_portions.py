@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from forgetless.domain.memory import Event, Memory
 from forgetless.ports.request_ledger import RequestLedger
 
-__all__ = ["history_in_portions", "memories_in_portions", "version_of"]
+__all__ = ["history_in_portions", "known_by_reading", "memories_in_portions", "version_of"]
 
 #: How many stored bytes are read at once. As Python objects, they may be 25 times as many, and a reader may hold three
 #: portions: the first, the last and the next.
@@ -23,6 +23,14 @@ def memories_in_portions(
         found, looked = ledger.read_some(tenant, left, most=_PORTION_BYTES)
         yield left[:looked], found
         left = left[looked:]
+
+
+def known_by_reading(ledger: RequestLedger, tenant: str, ids: Sequence[str]) -> dict[str, bool]:
+    """`known_ids` for a ledger that must read a memory to know whether it shows it."""
+    known: dict[str, bool] = {}
+    for _, found in memories_in_portions(ledger, tenant, ids):
+        known |= {id_: memory.deleted for id_, memory in found.items()}
+    return known
 
 
 def history_in_portions(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from itertools import islice
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
@@ -11,11 +11,16 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
 from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_age
-from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import OF_MEMORIES, Document, in_turn
+from forgetless.domain.limits import JOBS_AT_ONCE
+from forgetless.domain.portions import until_heavy
 
 __all__ = ["DocumentStore", "forget", "of_memory"]
+
+#: How many items are read at once.
+_SOME = 100
 
 
 class DocumentStore(Store):
@@ -56,16 +61,11 @@ class DocumentStore(Store):
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         # The index may still name many that were moved or deleted just now.
         entries = by_age(self._table, [item_keys.due_queue(kind)], Look(now, 2 * limit))
-        found: list[Document] = []
-        for portion in portions(map(key_of, entries), max(limit, 1)):
-            found += self._those_due(portion, now)
-            if len(found) >= limit:
-                break
-        return found[:limit]
+        return self._due(map(key_of, entries), now, limit)
 
     def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
         keys = self._turns.in_turn([item_keys.due_queue(kind)], until=now, each=each)
-        return self._those_due(in_turn(keys, limit), now)
+        return self._due(in_turn(keys, limit), now, limit)
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         return self._units.run(lambda unit: _delete(unit, item_keys.document(tenant, kind, id_)))
@@ -74,10 +74,15 @@ class DocumentStore(Store):
         found = self._table.bodies(list(self._table.read(wanted).values()))
         return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in found}
 
-    def _those_due(self, keys: list[Key], now: str) -> list[Document]:
-        held = self._documents(keys)
-        documents = (held[key] for key in keys if key in held)
-        return [one for one in documents if one.due_at is not None and one.due_at <= now]
+    def _due(self, keys: Iterable[Key], now: str, limit: int) -> list[Document]:
+        """The first of these documents that are due now; the index may be out of date."""
+        items = chain.from_iterable(self._due_items(some, now) for some in portions(keys, min(_SOME, max(limit, 1))))
+        some = list(until_heavy(islice(items, limit), body_bytes, most=JOBS_AT_ONCE))
+        return [_load(item, body) for item, body in self._table.bodies(some) if _is_due(item, now)]
+
+    def _due_items(self, keys: Sequence[Key], now: str) -> Iterator[Item]:
+        held = self._table.read(keys)
+        return (held[key] for key in keys if key in held and _is_due(held[key], now))
 
 
 def of_memory(tenant: str, memory_id: str) -> list[Key]:
@@ -134,6 +139,10 @@ def _delete(unit: Unit, key: Key) -> bool:
     unit.delete(_entry(held))
     unit.delete(key)
     return True
+
+
+def _is_due(item: Item, now: str) -> bool:
+    return item["due"] is not None and item["due"] <= now
 
 
 def _entry(item: Item) -> Key:

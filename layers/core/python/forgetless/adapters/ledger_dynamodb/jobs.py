@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 
@@ -13,15 +13,15 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.leases import first_slot, take_slot
-from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
-from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_age
+from forgetless.adapters.ledger_dynamodb.table import Between, key_of, part_keys, portions
+from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_age, time_and_id
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import in_turn
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import JOBS_AT_ONCE
 from forgetless.domain.memory import Message
-from forgetless.domain.portions import first_portion, weighed_portions
+from forgetless.domain.portions import first_portion, until_heavy, weighed_portions
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import Compaction, Tell
@@ -96,23 +96,29 @@ class JobStore(Store):
     def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
         return self._units.run(lambda unit: _update(unit, job, held, used))
 
-    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        keys = map(key_of, by_age(self._table, item_keys.OPEN_QUEUES, Look()))
-        stuck = (self._stuck_among(portion, now, pending_before) for portion in portions(keys, max(limit, 1)))
-        return list(islice(chain.from_iterable(stuck), limit))
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int, after: Job | None = None) -> list[Job]:
+        begin = "" if after is None else _sort_key(after.created_at, after.id)
+        look = Look(since="" if after is None else after.created_at)
+        entries = (one for one in by_age(self._table, item_keys.OPEN_QUEUES, look) if time_and_id(one) > begin)
+        stuck = chain.from_iterable(
+            self._stuck_among([key_of(entry) for entry in some], now, pending_before)
+            for some in portions(entries, min(_SOME, max(limit, 1)))
+        )
+        return self._with_requests(item for item, _ in islice(stuck, limit))
 
     def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
         found = self._turns.in_turn(item_keys.OPEN_QUEUES, each=_OLDEST)
-        random.shuffle(found)  # so that none is always left out if more tenants wait than one look reads
+        # So that none is always left out if more tenants wait than one look reads, or their jobs have many bytes.
+        random.shuffle(found)
         lists = (self._of_speakers(keys, now, pending_before, each) for keys in found)
-        return in_turn(list(islice(filter(None, lists), limit)), limit)
+        return self._with_requests(self._in_order(in_turn(list(islice(filter(None, lists), limit)), limit)))
 
-    def _of_speakers(self, keys: list[Key], now: str, pending_before: str, most: int) -> list[Job]:
-        """Up to `most` stuck jobs among these, the oldest of each speaker."""
-        oldest: dict[str, Job] = {}
+    def _of_speakers(self, keys: list[Key], now: str, pending_before: str, most: int) -> list[Key]:
+        """The keys of up to `most` stuck jobs among these, the oldest of each speaker."""
+        oldest: dict[str, Key] = {}
         for portion in portions(keys, max(most, 1)):
-            for job in self._stuck_among(portion, now, pending_before):
-                oldest.setdefault(job.scope.writer_key(), job)
+            for item, job in self._stuck_among(portion, now, pending_before):
+                oldest.setdefault(job.scope.writer_key(), key_of(item))
             if len(oldest) >= most:
                 break
         return list(oldest.values())[:most]
@@ -157,9 +163,37 @@ class JobStore(Store):
         kept = [item for item in self._table.read(wanted).values() if not self._table.expiry.is_over(item)]
         return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in self._table.bodies(kept)}
 
-    def _stuck_among(self, keys: Sequence[Key], now: str, pending_before: str) -> Iterator[Job]:
-        held = self._jobs(keys)
-        return (held[key] for key in keys if key in held and _is_stuck(held[key], now, pending_before))
+    def _in_order(self, keys: Iterable[Key]) -> Iterator[Item]:
+        """The items of those of these jobs that exist. Of a long one, they do not contain the body."""
+        for some in portions(keys, _SOME):
+            held = self._table.read(some)
+            yield from (held[key] for key in some if key in held and not self._table.expiry.is_over(held[key]))
+
+    def _stuck_among(self, keys: Sequence[Key], now: str, pending_before: str) -> Iterator[tuple[Item, Job]]:
+        """The items of those of these jobs that are stuck, and the jobs without what they ask for."""
+        for item in self._in_order(keys):
+            job = self._without_request(item)
+            if job is not None and _is_stuck(job, now, pending_before):
+                yield item, job
+
+    def _with_requests(self, items: Iterable[Item]) -> list[Job]:
+        """The jobs of the first of these items that have JOBS_AT_ONCE bytes."""
+        some = list(until_heavy(items, body_bytes, most=JOBS_AT_ONCE))
+        return [_load(item, body) for item, body in self._table.bodies(some)]
+
+    def _without_request(self, item: Item) -> Job | None:
+        """The job without what it asks for; None if it is gone."""
+        body = self._before_request(item)
+        return load_job(from_blob(item["tenant"]), body, b"") if body else None
+
+    def _before_request(self, item: Item) -> bytes:
+        """The body up to what the job asks for; of a long one, only the first part is read. Empty if it is gone."""
+        first = next(iter(part_keys(item)), None)
+        part = item if first is None else self._table.one(first)
+        body = b"" if part is None else bytes(part["body"])
+        if _BETWEEN not in body:
+            body = next((whole for _, whole in self._table.bodies([item])), b"")
+        return body.partition(_BETWEEN)[0]
 
 
 def complete(unit: Unit, job: Job) -> bool:

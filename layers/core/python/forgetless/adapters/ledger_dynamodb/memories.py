@@ -98,6 +98,14 @@ class MemoryStore(Store):
         memories = (load_memory(tenant, body) for _, body in found)
         return {memory.id: memory for memory in memories}, len(looked)
 
+    def known_ids(self, tenant: str, ids: Sequence[str]) -> dict[str, bool]:
+        found: dict[str, bool] = {}
+        for some in portions(dict.fromkeys(ids), _SOME):
+            heads = {item_keys.head(tenant, id_): id_ for id_ in some}
+            held = self._table.read(heads)
+            found |= {heads[key]: item["state"] == item_keys.DELETED for key, item in held.items()}
+        return found
+
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         pk = item_keys.head(tenant, memory_id).pk
         items = [item for item in self._table.query(pk) if "version" in item]
@@ -196,9 +204,12 @@ class MemoryStore(Store):
         return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=not more)
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
-        heads = {item_keys.head(tenant, id_): id_ for id_ in ids}
-        found = self._table.read(heads).items()
-        return {heads[key] for key, item in found if "pending" in item or "aside_since" in item}
+        found: set[str] = set()
+        for some in portions(dict.fromkeys(ids), _SOME):
+            heads = {item_keys.head(tenant, id_): id_ for id_ in some}
+            held = self._table.read(heads).items()
+            found |= {heads[key] for key, item in held if "pending" in item or "aside_since" in item}
+        return found
 
     def mark_indexed(
         self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False

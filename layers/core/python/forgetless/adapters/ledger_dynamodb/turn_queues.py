@@ -18,7 +18,7 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import HOUR, IN_TURN, Key
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, key_of
 
-__all__ = ["Look", "TurnQueues", "by_age"]
+__all__ = ["Look", "TurnQueues", "by_age", "time_and_id"]
 
 #: The least number of keys in a page. A tenant that has fewer shares its page with the next ones.
 _PAGE = 100
@@ -34,10 +34,14 @@ _OLD = '"'
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a reader wants: entries with a time up to `until` (None: all), and of a tenant in an hour at most `each`."""
+    """What a reader wants: entries with a time up to `until` (None: all), and of a tenant in an hour at most `each`.
+
+    It is shown none of an hour before `since`, and none of earlier versions before it.
+    """
 
     until: str | None = None
     each: int | None = None
+    since: str = ""
 
     def wants(self, time: str, number: int) -> bool:
         """Whether an entry is wanted that is this one of its tenant in its hour."""
@@ -47,12 +51,12 @@ class Look:
     def new(self) -> Between:
         """The sort keys of new entries that may be wanted."""
         last = "" if self.until is None else f"{self.until[:HOUR]}#"
-        return Between(IN_TURN, f"{IN_TURN}{last}{_HIGHEST}")
+        return Between(f"{IN_TURN}{self.since[:HOUR]}", f"{IN_TURN}{last}{_HIGHEST}")
 
     @property
     def old(self) -> Between:
         """The sort keys of wanted entries of earlier versions; their sort keys continue after the time."""
-        return Between(_OLD, _HIGHEST if self.until is None else f"{self.until}~")
+        return Between(self.since or _OLD, _HIGHEST if self.until is None else f"{self.until}~")
 
 
 class TurnQueues:
@@ -133,12 +137,17 @@ def _group(entry: Item) -> str:
 
 
 def _time(entry: Item) -> str:
-    return _placed(entry)[0].partition("#")[0]
+    return time_and_id(entry).partition("#")[0]
+
+
+def time_and_id(entry: Item) -> str:
+    """The end of the sort key, `time#id`, which earlier versions wrote alone."""
+    return str(entry["gsi1sk"]).split("#", 2 if _is_new(entry) else 0)[-1]
 
 
 def _placed(entry: Item) -> tuple[str, Key]:
     """The entry's item after what orders it among others of its hour."""
-    return str(entry["gsi1sk"]).split("#", 2 if _is_new(entry) else 0)[-1], key_of(entry)
+    return time_and_id(entry), key_of(entry)
 
 
 def _is_new(entry: Item) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Collection, Iterable
 
@@ -10,12 +11,15 @@ from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import OF_MEMORIES, Document, in_turn
+from forgetless.domain.limits import JOBS_AT_ONCE
+from forgetless.domain.portions import until_heavy
 
 __all__ = ["DocumentStore", "forget_of_memory", "of_kinds", "put_in_their_place"]
 
 _SELECT = (
     "SELECT tenant, kind, id, texts.body, created_at, version, due_at FROM documents CROSS JOIN texts USING (text_id)"
 )
+_ONE = f"{_SELECT} WHERE tenant = ? AND kind = ? AND id = ?"
 
 _ONE = f"{_SELECT} WHERE tenant = ? AND kind = ? AND id = ?"
 
@@ -69,12 +73,20 @@ class DocumentStore(Store):
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         query = f"{_SELECT} WHERE kind = ? AND due_at <= ? ORDER BY due_at, tenant, id LIMIT ?"
-        rows = self._connections.read(lambda db: db.execute(query, (kind, now, limit)).fetchall())
-        return [_load(row) for row in rows]
+
+        def look(db: sqlite3.Connection) -> list[Row]:
+            # A statement that is not read to its end goes on reading the log.
+            with contextlib.closing(db.execute(query, (kind, now, limit))) as rows:
+                return _some(rows)
+
+        return [_load(row) for row in self._connections.read(look)]
 
     def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
-        rows = self._connections.read(lambda db: _due_by_tenant(db, kind, now, limit, each))
-        return in_turn([[_load(row) for row in one] for one in rows], limit)
+        def look(db: sqlite3.Connection) -> list[Row]:
+            keys = in_turn(_due_by_tenant(db, kind, now, limit, each), limit)
+            return _some(row for key in keys if (row := db.execute(_ONE, key).fetchone()) is not None)
+
+        return [_load(row) for row in self._connections.read(look)]
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         deleted = self._connections.write(lambda db: _delete(db, _key(tenant, kind, id_)), durable=True)
@@ -135,10 +147,15 @@ def _delete(db: sqlite3.Connection, key: Key) -> bool:
     return True
 
 
-def _due_by_tenant(db: sqlite3.Connection, kind: str, now: str, limit: int, each: int) -> list[list[Row]]:
-    """What is due of each tenant; tenants whose first is due longest come first."""
-    query = f"{_SELECT} WHERE kind = ? AND tenant = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
-    found: list[list[Row]] = []
+def _some(rows: Iterable[Row]) -> list[Row]:
+    return list(until_heavy(rows, lambda row: len(row[3]), most=JOBS_AT_ONCE))
+
+
+def _due_by_tenant(db: sqlite3.Connection, kind: str, now: str, limit: int, each: int) -> list[list[Key]]:
+    """The keys of what is due of each tenant; tenants whose first is due longest come first."""
+    columns, order = "tenant, kind, id, due_at", "due_at, id"
+    query = f"SELECT {columns} FROM documents WHERE kind = ? AND tenant = ? AND due_at <= ? ORDER BY {order} LIMIT ?"  # noqa: S608
+    found: list[tuple[str, list[Key]]] = []
     tenant: bytes | str | None = ""  # SQLite sorts every text below every blob, so an empty tenant is above it
     while True:
         (tenant,) = db.execute(_NEXT_TENANT, (kind, tenant)).fetchone()
@@ -146,8 +163,8 @@ def _due_by_tenant(db: sqlite3.Connection, kind: str, now: str, limit: int, each
             break
         rows = db.execute(query, (kind, tenant, now, min(each, limit))).fetchall()
         if rows:
-            found.append(rows)
-    return sorted(found, key=lambda rows: str(rows[0][-1]))
+            found.append((rows[0][-1], [row[:3] for row in rows]))
+    return [keys for _, keys in sorted(found, key=lambda one: one[0])]
 
 
 def _load(row: Row) -> Document:

@@ -16,7 +16,7 @@ from forgetless.domain.documents import in_turn
 from forgetless.domain.jobs import LANES, Job, JobState
 from forgetless.domain.limits import JOBS_AT_ONCE
 from forgetless.domain.memory import Message
-from forgetless.domain.portions import first_portion
+from forgetless.domain.portions import first_portion, until_heavy
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 from forgetless.ports.request_ledger import AcceptedJob
@@ -38,8 +38,8 @@ _IS_STUCK = f"""
 """
 
 _STUCK = f"""
-SELECT tenant, jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id) WHERE {_IS_STUCK}
-ORDER BY created_at, id LIMIT :limit
+SELECT tenant, jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id)
+WHERE {_IS_STUCK} AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
 """  # noqa: S608 - our own names
 
 _NEXT_TENANT = f"SELECT min(tenant) FROM jobs WHERE tenant > ? AND {_OPEN}"  # noqa: S608
@@ -59,6 +59,10 @@ SELECT found.id FROM lanes CROSS JOIN jobs AS found WHERE tenant = :tenant AND f
 """  # noqa: S608
 
 _SELECT = "SELECT jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id)"
+_ONE = "SELECT tenant, jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id = ?"
+
+#: Whose a job is, its body, and what it asks for.
+_Row = tuple[bytes, bytes, bytes]
 
 
 class JobStore(Store):
@@ -122,18 +126,30 @@ class JobStore(Store):
     def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
         return self._connections.write(lambda db: _update(db, job, held, used), durable=True)
 
-    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        params = {"pending_before": pending_before, "now": now, "limit": limit}
-        rows = self._connections.read(lambda db: db.execute(_STUCK, params).fetchall())
-        return [load_job(from_blob(tenant), *bodies) for tenant, *bodies in rows]
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int, after: Job | None = None) -> list[Job]:
+        place = (
+            {"created_at": "", "id": b""}
+            if after is None
+            else {"created_at": after.created_at, "id": to_blob(after.id)}
+        )
+        params = {"pending_before": pending_before, "now": now, "limit": limit, **place}
+
+        def look(db: sqlite3.Connection) -> list[_Row]:
+            # A statement that is not read to its end goes on reading the log.
+            with contextlib.closing(db.execute(_STUCK, params)) as rows:
+                return list(until_heavy(rows, _weight, most=JOBS_AT_ONCE))
+
+        return [load_job(from_blob(tenant), *bodies) for tenant, *bodies in self._connections.read(look)]
 
     def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
         params = {"pending_before": pending_before, "now": now}
 
-        def read(db: sqlite3.Connection) -> list[Job | None]:
-            return [_read(db, *key) for key in in_turn(_stuck_by_tenant(db, params, each), limit)]
+        def look(db: sqlite3.Connection) -> list[_Row]:
+            keys = in_turn(_stuck_by_tenant(db, params, each), limit)
+            rows = (db.execute(_ONE, key).fetchone() for key in keys)
+            return list(until_heavy((row for row in rows if row is not None), _weight, most=JOBS_AT_ONCE))
 
-        return [job for job in self._connections.read(read) if job is not None]
+        return [load_job(from_blob(tenant), *bodies) for tenant, *bodies in self._connections.read(look)]
 
 
 def complete(db: sqlite3.Connection, job: Job) -> bool:
@@ -151,9 +167,13 @@ def _read(db: sqlite3.Connection, tenant: str, job_id: str) -> Job | None:
     return None if row is None else load_job(tenant, *row)
 
 
-def _stuck_by_tenant(db: sqlite3.Connection, params: Mapping[str, str], each: int) -> list[list[tuple[str, str]]]:
+def _weight(row: _Row) -> int:
+    return len(row[1]) + len(row[2])
+
+
+def _stuck_by_tenant(db: sqlite3.Connection, params: Mapping[str, str], each: int) -> list[list[tuple[bytes, bytes]]]:
     """Of each tenant the keys of stuck jobs, the oldest of a lane each; chance says with which lane it begins."""
-    found: list[list[tuple[str, str]]] = []
+    found: list[list[tuple[bytes, bytes]]] = []
     tenant: bytes | None = b""
     while True:
         (tenant,) = db.execute(_NEXT_TENANT, (tenant,)).fetchone()
@@ -165,7 +185,7 @@ def _stuck_by_tenant(db: sqlite3.Connection, params: Mapping[str, str], each: in
         for after, last in ((begin, LANES), (-1, begin)):
             of_tenant = {**params, "tenant": tenant, "after": after, "last": last, "limit": each - len(ids)}
             ids += db.execute(_OF_LANES, of_tenant)
-        found.append([(from_blob(tenant), from_blob(id_)) for (id_,) in ids])
+        found.append([(tenant, id_) for (id_,) in ids])
 
 
 def _put(db: sqlite3.Connection, job: Job) -> None:

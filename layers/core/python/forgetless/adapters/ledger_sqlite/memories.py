@@ -129,6 +129,13 @@ class MemoryStore(Store):
         memories = (load_memory(tenant, body) for (body,) in bodies)
         return {memory.id: memory for memory in memories}, looked
 
+    def known_ids(self, tenant: str, ids: Sequence[str]) -> dict[str, bool]:
+        owner, query = to_blob(tenant), "SELECT state FROM memories WHERE tenant = ? AND id = ?"
+        rows = self._connections.read(
+            lambda db: {id_: db.execute(query, (owner, to_blob(id_))).fetchone() for id_ in ids}
+        )
+        return {id_: row[0] == append.DELETED for id_, row in rows.items() if row is not None}
+
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         params = (to_blob(tenant), to_blob(memory_id), 1)
         rows = self._connections.read(lambda db: db.execute(_HISTORY, params).fetchall())

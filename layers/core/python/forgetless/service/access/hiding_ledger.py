@@ -43,6 +43,7 @@ from forgetless.ports.request_ledger import (
     Totals,
 )
 from forgetless.service.access.shown_entities import ShownEntities
+from forgetless.service.read_portions import known_by_reading
 
 __all__ = ["HidingLedger", "KnownMarkers", "shown_job", "uncovered"]
 
@@ -134,6 +135,11 @@ class HidingLedger:
         with self._ledger.erasures_beside(tenant) as beside:
             found, looked = self._ledger.read_some(tenant, ids, most=most)
         return self._all_as_shown(found, self._judging(tenant, found, beside)), looked
+
+    def known_ids(self, tenant: str, ids: Sequence[str]) -> dict[str, bool]:
+        if self._markers(tenant) is None:
+            return self._ledger.known_ids(tenant, ids)
+        return known_by_reading(self, tenant, ids)  # only the memory itself says whether a marker covers it
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         markers = self._markers(tenant)

@@ -178,8 +178,9 @@ class HidingOperatorLedger(HidingLedger):
     def expiring_tenants(self, *, limit: int) -> list[str]:
         return self.whole.expiring_tenants(limit=limit)
 
-    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        return self._shown_jobs(self.whole.stuck_jobs(now=now, pending_before=pending_before, limit=limit))
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int, after: Job | None = None) -> list[Job]:
+        found = self.whole.stuck_jobs(now=now, pending_before=pending_before, limit=limit, after=after)
+        return self._shown_jobs(found)
 
     def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
         found = self.whole.stuck_in_turn(now=now, pending_before=pending_before, limit=limit, each=each)

@@ -42,6 +42,7 @@ from forgetless.ports.request_ledger import (
     Totals,
 )
 from forgetless.service.merged_lists import merged
+from forgetless.service.read_portions import known_by_reading
 
 __all__ = ["NOT_ITS_WORK", "SHARED_KINDS", "LimitedLedger"]
 
@@ -93,6 +94,9 @@ class LimitedLedger:
     def read_some(self, tenant: str, ids: Sequence[str], *, most: int) -> tuple[dict[str, Memory], int]:
         found, looked = self._ledger.read_some(tenant, ids, most=most)
         return {id_: memory for id_, memory in found.items() if self._mine(memory.scope)}, looked
+
+    def known_ids(self, tenant: str, ids: Sequence[str]) -> dict[str, bool]:
+        return known_by_reading(self, tenant, ids)
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         return [event for event in self._ledger.history(tenant, memory_id) if self._mine(event.memory.scope)]

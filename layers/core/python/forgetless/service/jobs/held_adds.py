@@ -7,8 +7,9 @@ over, but then the message of the held one is still hidden in the queue. Sweep m
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Protocol
 
 from forgetless.domain.errors import DependencyError, QueueError
@@ -30,6 +31,8 @@ HELD_OWNER = "held"
 _RECEIPT = "receipt"
 #: How many waiting jobs are looked at, the oldest first, and how many are brought forward at once.
 _LOOKED_AT, _AT_ONCE = 500, 100
+#: After this time it looks at no further ones.
+_LOOK_S = 15.0
 #: A job that has just been put back lets others go first.
 _RESTED_S = 10.0
 
@@ -37,7 +40,7 @@ _RESTED_S = 10.0
 class HeldLedger(Protocol):
     """What this needs of a ledger; see `forgetless.ports.ledger`."""
 
-    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]: ...
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int, after: Job | None = None) -> list[Job]: ...
 
     def update_job(self, job: Job, *, held: Job) -> bool: ...
 
@@ -65,19 +68,34 @@ class HeldAdds:
     def bring_forward(self) -> int:
         """Have the oldest held adds run now, if nothing is known to be at fault; returns how many."""
         now = self._clock.now()
-        latest = later(now, 2 * LONGEST_RETRY_AFTER_S)
-        pending = self._ledger.stuck_jobs(now=now, pending_before=latest, limit=_LOOKED_AT)
-        waits = [job for job in pending if _may_go(job, now)][:_AT_ONCE]
-        if not waits or self._llm_state.fault() is not None:
-            return 0
-        try:
-            self._check()
-        except DependencyError:
-            return 0
-        count = sum(self._bring(job, now) for job in waits)
+        count, give_up = 0, self._clock.monotonic() + _LOOK_S
+        for job in islice(self._waits(now, give_up), _AT_ONCE):
+            if not count and not self._nothing_is_at_fault():
+                return 0
+            count += self._bring(job, now)
         if count:
             _logger.warning("held adds are tried again, because nothing is at fault any more", extra={"adds": count})
         return count
+
+    def _waits(self, now: str, give_up: float) -> Iterator[Job]:
+        """Those that may go of the oldest waiting jobs. They are read in portions, so that they are never all held."""
+        latest = later(now, 2 * LONGEST_RETRY_AFTER_S)
+        left, last = _LOOKED_AT, None
+        while left > 0 and self._clock.monotonic() < give_up:
+            found = self._ledger.stuck_jobs(now=now, pending_before=latest, limit=left, after=last)
+            if not found:
+                return
+            left, last = left - len(found), found[-1]
+            yield from (job for job in found if _may_go(job, now))
+
+    def _nothing_is_at_fault(self) -> bool:
+        if self._llm_state.fault() is not None:
+            return False
+        try:
+            self._check()
+        except DependencyError:
+            return False
+        return True
 
     def _bring(self, job: Job, now: str) -> bool:
         if not self._ledger.update_job(waiting(job, now), held=job):

@@ -185,16 +185,18 @@ class SweepService:
         if not self._queue.background:  # then its worker looks for what is due
             return 0
         return self._in_portions(
-            lambda now: self._ledger.stuck_jobs(now=now, pending_before=later(now, -LOST_AFTER_S), limit=PORTION),
-            lambda stuck: sum(self._bring_back(job) for job in stuck),
+            lambda now, last: self._ledger.stuck_jobs(
+                now=now, pending_before=later(now, -LOST_AFTER_S), limit=PORTION, after=last
+            ),
+            self._bring_back,
         )
 
     def _requeue_bulk(self) -> int:
         if not self._bulk.queued:  # then its worker looks for what is due
             return 0
         return self._in_portions(
-            lambda now: self._ledger.due_in_turn(BULK_JOB, now=now, limit=PORTION, each=PORTION),
-            lambda due: sum(self._again(BulkJob.of(document)) for document in due),
+            lambda now, _: self._ledger.due_in_turn(BULK_JOB, now=now, limit=PORTION, each=PORTION),
+            lambda due: self._again(BulkJob.of(due)),
         )
 
     def _again(self, job: BulkJob) -> bool:
@@ -305,14 +307,16 @@ class SweepService:
         self._set_aside += done.set_aside
         return done
 
-    def _in_portions(self, read: Callable[[str], list[T]], work: Callable[[list[T]], int]) -> int:
+    def _in_portions(self, read: Callable[[str, T | None], list[T]], work: Callable[[T], bool]) -> int:
+        """Work on what `read` finds at a time after the last one, and count the successes."""
         begin, give_up = self._clock.now(), self._clock.monotonic() + PART_S
-        count = 0
+        count, last = 0, None
         for _ in range(MOST_PORTIONS):
-            portion = read(begin)
+            # A portion that is short may have been cut at its bytes, so only an empty one is the end.
+            portion = read(begin, last)
             if not portion:
                 break
-            count += work(portion)
-            if len(portion) < PORTION or self._clock.monotonic() >= give_up:
+            count, last = count + sum(map(work, portion)), portion[-1]
+            if self._clock.monotonic() >= give_up:
                 break
         return count

@@ -10,7 +10,7 @@ from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, read_record
-from forgetless.domain.imported_memory import check_imported, check_imported_job
+from forgetless.domain.imported_memory import check_imported, check_imported_job, kept_request
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import MAX_IMPORTED_CHARS, RequestLimits
@@ -34,6 +34,8 @@ __all__ = ["BATCH", "EventImport", "ImportReport", "Numbered", "Payer"]
 BATCH = 200
 #: How many rows of memories and their sources one transaction writes, unless one memory has more.
 _ROWS_AT_ONCE = 2000
+#: How many bytes of a history are read at once.
+_BYTES_AT_ONCE = 512 * 1024
 #: A report names at most this many problems; further ones are only counted.
 _NAMED = 20
 
@@ -83,6 +85,21 @@ class ImportReport:
         self.refused += 1
         if len(self.problems) < _NAMED:
             self.problems.append(problem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """What the ledger has of a memory: its last version, and the events at the versions that a file has, too."""
+
+    last: Memory | None = None
+    beside: Sequence[Event] = ()
+
+    @property
+    def version(self) -> int:
+        return 0 if self.last is None else self.last.version
+
+
+_NOT_HERE = _Here()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +172,14 @@ class EventImport:
         if not isinstance(record, Mapping):
             raise InvalidRequestError("expected a JSON object")
         reads: Sequence[_Read] = [read_record(tenant, record)] if ours else self._foreign(tenant, record)
+        most_chars = max(self._limits.message_chars, MAX_IMPORTED_CHARS)
         for one in reads:
             if isinstance(one, Event):
-                check_imported(one.memory, most_chars=max(self._limits.message_chars, MAX_IMPORTED_CHARS))
+                check_imported(one.memory, most_chars=most_chars)
                 note_id("memory_id", one.memory.id)
                 note_scope(one.memory.scope)
             else:
-                check_imported_job(*one, prompt_chars=self._limits.prompt_chars)
+                check_imported_job(*one, prompt_chars=self._limits.prompt_chars, message_chars=most_chars)
                 for scope in {one[0].scope, *(message.scope for message in one[1])}:
                     note_scope(scope)
         return reads
@@ -204,8 +222,8 @@ class EventImport:
         It matters only where the job's own record has ended: what the ledger still knows of a job, it does not replace.
         """
         named = [(result["id"], job.id) for job in jobs for result in job.results]
-        found = self._ledger.read(tenant, [id_ for id_, _ in named])
-        return {job_id for id_, job_id in named if id_ in found and found[id_].deleted}
+        found = self._ledger.known_ids(tenant, list(dict.fromkeys(id_ for id_, _ in named)))
+        return {job_id for id_, job_id in named if found.get(id_)}
 
     def _foreign(self, tenant: str, record: Mapping[str, Any]) -> list[Event]:
         return foreign_events(tenant, record, now=self._clock.now(), most_chars=self._limits.message_chars)
@@ -215,7 +233,7 @@ class EventImport:
         if not histories:
             return
         number = self._ledger.erasure_state(tenant).last
-        held = self._ledger.read(tenant, [history[0].memory.id for history in histories])
+        held = self._ledger.known_ids(tenant, [history[0].memory.id for history in histories])
         free: list[Event] = []
         paid: list[list[Event]] = []
         for events in histories:
@@ -223,13 +241,13 @@ class EventImport:
             if id_ == report.refused_memory:
                 continue
             history = _connected(events)
-            here = self._ledger.history(tenant, id_) if id_ in held else []
+            here = self._here(tenant, history) if id_ in held else _NOT_HERE
             reason = _refusal(here, history)
-            following = list(_continued(here, history[max(0, len(here) - first + 1) :], number))
+            following = list(_continued(here.last, history[max(0, here.version - first + 1) :], number))
             if reason is None and any(one.memory.history_bytes > self._limits.history_bytes for one in following):
                 reason = _TOO_LONG
             if reason is None:
-                if payer is not None and _is_superseded(following) and not _is_superseded(here):
+                if payer is not None and _ends_superseded(following) and not _is_superseded(here.last):
                     paid.append(following)
                 else:
                     free += following
@@ -253,6 +271,25 @@ class EventImport:
             self._store_paid(with_own_sources(self._ledger, tenant, one), payer)
             _note_added(one, report, payer)
 
+    def _here(self, tenant: str, history: Sequence[Event]) -> _Here:
+        """What the ledger has of a memory beside these events: no more than that is read, and held without contents."""
+        id_, first, last = history[0].memory.id, history[0].memory.version, history[-1].memory.version
+        beside: list[Event] = []
+        newest, more = None, True
+        while more and (following := first + len(beside)) <= last:
+            most = _BYTES_AT_ONCE if following < last else 1
+            found, more = self._ledger.history_portion(tenant, id_, following, most=most)
+            newest = found[-1].memory if found else None
+            beside += map(_emptied, found[: last - following + 1])
+            if not found:
+                break
+        if newest is None or more:
+            newest = self._ledger.read(tenant, [id_]).get(id_)
+            # What an erasure hides looks deleted, and has no history.
+            if newest is None or not self._ledger.history_portion(tenant, id_, newest.version, most=1)[0]:
+                return _NOT_HERE
+        return _Here(newest, beside)
+
     def _store_paid(self, events: Sequence[Event], payer: Payer) -> None:
         """Append the events of a memory that is superseded; it counts as an add, as it was where it comes from.
 
@@ -268,8 +305,18 @@ class EventImport:
             payer.meter.settle(taken, done=done)
 
 
-def _is_superseded(events: Sequence[Event]) -> bool:
-    return bool(events) and not events[-1].memory.deleted and not events[-1].memory.live
+def _ends_superseded(events: Sequence[Event]) -> bool:
+    return bool(events) and _is_superseded(events[-1].memory)
+
+
+def _is_superseded(memory: Memory | None) -> bool:
+    return memory is not None and not memory.deleted and not memory.live
+
+
+def _emptied(event: Event) -> Event:
+    """The event without what it says, except for whether it says anything."""
+    bare = replace(event.memory, text=event.memory.text[:1], metadata={}, categories=(), context=(), sources=())
+    return replace(event, memory=bare)
 
 
 def _note_added(events: Sequence[Event], report: ImportReport, payer: Payer | None) -> None:
@@ -291,6 +338,7 @@ def _as_own(job: Job, messages: Sequence[Message], now: str) -> Job:
     One that has not ended waits: no worker of this ledger has it, and no time of the file holds it back, although the
     clock of the ledger that it comes from may be a little ahead.
     """
+    job = replace(job, request=kept_request(job))
     if not job.finished:
         latest = later(now, LONGEST_LEASE_S)
         started_at = None if job.started_at is None else min(job.started_at, latest)
@@ -306,9 +354,9 @@ def _own_result(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"id": result["id"], "event": result.get("event") if result.get("event") in _KINDS else "ADD"}
 
 
-def _continued(here: Sequence[Event], missing: Sequence[Event], number: int) -> Iterator[Event]:
-    """The events that follow those in the ledger, with what only this ledger can say of them."""
-    room = here[-1].memory.history_bytes + here[-1].memory.stored_bytes if here else 0
+def _continued(last: Memory | None, missing: Sequence[Event], number: int) -> Iterator[Event]:
+    """The events that follow the last version in the ledger, with what only this ledger can say of them."""
+    room = 0 if last is None else last.history_bytes + last.stored_bytes
     for event in missing:
         yield replace(event, memory=replace(event.memory, erasures_before=number, history_bytes=room))
         room += event.memory.stored_bytes
@@ -326,12 +374,12 @@ def _connected(events: Sequence[Event]) -> list[Event]:
     return history
 
 
-def _refusal(here: Sequence[Event], history: Sequence[Event]) -> str | None:
-    """Why the ledger, which holds the events `here` of a memory, cannot take the `history`; None if it can."""
+def _refusal(here: _Here, history: Sequence[Event]) -> str | None:
+    """Why the ledger, which has this of a memory, cannot take the `history`; None if it can."""
     before = history[0].memory.version - 1
-    if len(here) < before:
+    if here.version < before:
         return f"its version {before} is missing"
-    return _OTHER if _contradict(here[before:], history) else None
+    return _OTHER if _contradict(here.beside, history) else None
 
 
 def _contradict(one: Sequence[Event], other: Sequence[Event]) -> bool:
@@ -345,10 +393,11 @@ def _same(mine: Event, theirs: Event) -> bool:
     return _mark(mine) == _mark(theirs)
 
 
-def _is_erased(here: Sequence[Event], event: Event) -> bool:
+def _is_erased(here: _Here, event: Event) -> bool:
     """Whether the ledger had the event and has erased its text, because the memory was deleted: it stays erased."""
-    place = event.memory.version - 1
-    return place < len(here) and here[-1].memory.deleted and not here[place].memory.text and bool(event.memory.text)
+    if here.last is None or not here.last.deleted or not event.memory.text:
+        return False
+    return any(mine.memory.version == event.memory.version and not mine.memory.text for mine in here.beside)
 
 
 def _mark(event: Event) -> tuple[str, int, str, str]:

@@ -76,10 +76,9 @@ class ImportCheck:
             if broken is not None:
                 raise InvalidRequestError(f"line {broken[0]}: {broken[1]}")
             memories = [memory for _, record in records for memory in self._added(tenant, record, counts, ours=ours)]
-            held = self._ledger.read(tenant, [memory.id for memory in memories])
+            held = self._ledger.known_ids(tenant, [memory.id for memory in memories])
             for memory in memories:
-                here = held.get(memory.id)
-                counts.note(memory, found=here is not None and not here.deleted)
+                counts.note(memory, found=held.get(memory.id) is False)
         return counts
 
     def _added(self, tenant: str, record: Any, counts: ImportCounts, *, ours: bool) -> Iterator[Memory]:

@@ -23,6 +23,7 @@ from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.memory import EventKind
+from forgetless.domain.portions import weighed_portions
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -34,6 +35,8 @@ __all__ = ["PORTION_S", "ImportJobs", "ImportPlace", "digest_of", "lines_of", "n
 
 #: A request takes no further lines after this many seconds, so that its function ends in time.
 PORTION_S = 10.0
+#: The most bytes of lines that are stored at once, unless one line has more.
+_BATCH_BYTES = 1024 * 1024
 #: How often lines are tried whose memories somebody else is changing.
 _TRIES = 4
 
@@ -207,10 +210,10 @@ class ImportJobs:
     def _store(self, tenant: str, lines: Sequence[bytes], progress: _Progress, payer: Payer | None) -> bool:
         """Store lines until the time is over; False if some remain. Raises InvalidRequestError for a broken line."""
         give_up = self._clock.monotonic() + PORTION_S
-        for start in range(0, len(lines), BATCH):
-            if start and self._clock.monotonic() >= give_up:
+        # Few long lines are a batch, too, so that the clock is looked at between them.
+        for number, batch in enumerate(weighed_portions(lines, len, most=_BATCH_BYTES, count=BATCH)):
+            if number and self._clock.monotonic() >= give_up:
                 return False
-            batch = lines[start : start + BATCH]
             records, broken = numbered_records(batch, progress.line)
             self._take(tenant, records, progress, payer)
             whole = len(batch) if broken is None else broken[0] - progress.line

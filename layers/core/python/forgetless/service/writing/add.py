@@ -11,7 +11,7 @@ from functools import partial
 from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import DeadlineError, LeaseLostError, OutOfTimeError, QueueError
 from forgetless.domain.jobs import LLM_CALLS, Job, JobState, job_id_for
-from forgetless.domain.limits import REQUEST_S
+from forgetless.domain.limits import ANSWER_BYTES, REQUEST_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.memory_fields import GIVEN, given_fields
 from forgetless.domain.slots import Slots
@@ -26,6 +26,7 @@ from forgetless.ports.request_usage import note_stored
 from forgetless.ports.trace import stored_trace
 from forgetless.service.known_names import KnownNames
 from forgetless.service.llm_waits import LlmWaits
+from forgetless.service.read_portions import memories_in_portions
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
@@ -211,7 +212,7 @@ class AddService:
     def _done_long_ago(self, job: Job, places: int) -> Job | None:
         """How the job ended, if it was done so long ago that its record has been removed; the memories tell."""
         ids = [memory_id(job.id, place) for place in range(places)]
-        found = self._ledger.read(job.tenant, ids)
+        found = self._ledger.known_ids(job.tenant, ids)
         results = [{"id": id_, "event": "ADD"} for id_ in ids if id_ in found]
         return finished(job, self._clock.now(), results) if results else None
 
@@ -311,10 +312,18 @@ class AddService:
 
     def _repeated(self, job: Job, extraction: str) -> AddOutcome:
         """The answer for a job that is already done: the same memory ids, with their present texts."""
-        found = self._ledger.read(job.tenant, [result["id"] for result in job.results])
-        memories = [found[result["id"]] for result in job.results if result["id"] in found]
-        indexed = not self._ledger.pending(job.tenant, [memory.id for memory in memories if memory.live])
-        return AddOutcome(job, added(memories), indexed=indexed, extraction=extraction)
+        shown: list[AddedMemory] = []
+        live: list[str] = []
+        chars = 0
+        for ids, found in memories_in_portions(self._ledger, job.tenant, [result["id"] for result in job.results]):
+            memories = [found[id_] for id_ in ids if id_ in found]
+            shown += added(memories)
+            live += [memory.id for memory in memories if memory.live]
+            chars += sum(len(memory.text) for memory in memories)
+            if chars > ANSWER_BYTES:  # an answer with these is refused, whatever follows
+                break
+        indexed = not self._ledger.pending(job.tenant, live)
+        return AddOutcome(job, tuple(shown), indexed=indexed, extraction=extraction)
 
 
 def _numbered(job: Job, messages: Sequence[Message], state: ErasureState) -> tuple[Job, list[Message]]:

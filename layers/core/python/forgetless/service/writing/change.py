@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import chain
 from typing import Any
 
@@ -24,9 +25,9 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.request_effects import note_updates
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
-from forgetless.service.history_portions import light_portions
+from forgetless.service.history_portions import light_ids
 from forgetless.service.known_names import KnownNames
-from forgetless.service.read_portions import version_of
+from forgetless.service.read_portions import memories_in_portions, version_of
 from forgetless.service.requests import ErasedScope, UpdateRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import (
@@ -299,29 +300,44 @@ class ChangeService:
 
     def _delete_all(self, tenant: str, ids: Sequence[str], expected: Mapping[str, frozenset[int]]) -> int:
         name = str(uuid.uuid4())
-        there = self._there(tenant, ids, expected)
-        self._check_weight(there)
-        if many := len(there) > MOST_ANNOUNCED:
+        weights = self._weights(tenant, ids, expected)
+        if many := len(weights) > MOST_ANNOUNCED:
             # It is recorded before the deletions, as all deliveries are.
-            self._outbox.record_summary(tenant, Summary.of(EventKind.DELETE, there))
-        return sum(
-            self._delete_portion(portion, name, expected, announced=not many)
-            for portion in light_portions(there, count=_PORTION)
-        )
+            self._outbox.record_summary(tenant, reduce(Summary.plus, (summary for _, summary in weights.values())))
+        portions = light_ids({id_: weight for id_, (weight, _) in weights.items()}, count=_PORTION)
+        return sum(self._delete_portion(tenant, few, name, expected, announced=not many) for few in portions)
 
-    def _check_weight(self, memories: Sequence[Memory]) -> None:
-        """Raise InvalidRequestError if several memories have more versions than a request can delete in its time."""
-        weighs = sum(memory.all_bytes for memory in memories)
-        if len(memories) > 1 and weighs > self._history_bytes:
-            raise InvalidRequestError(
-                f"memory_ids: all versions of these {len(memories)} memories take {weighs} bytes, and one request "
-                f"deletes at most {self._history_bytes}: delete fewer of them at once, or by a filter."
-            )
+    def _weights(
+        self, tenant: str, ids: Sequence[str], expected: Mapping[str, frozenset[int]]
+    ) -> dict[str, tuple[int, Summary]]:
+        """Of those that exist, how many bytes all versions take, and what a delivery about it alone would say.
+
+        Raises InvalidRequestError if several memories have more versions than a request can delete in its time, and
+        what `_there` raises. They are read in portions, and none is held.
+        """
+        found: dict[str, tuple[int, Summary]] = {}
+        weighs = 0
+        for some, memories in memories_in_portions(self._ledger, tenant, ids):
+            for memory in _living(some, memories, expected):
+                found[memory.id] = memory.all_bytes, Summary.of(EventKind.DELETE, [memory])
+                weighs += memory.all_bytes
+            if len(found) > 1 and weighs > self._history_bytes:
+                raise InvalidRequestError(
+                    f"memory_ids: all versions of {len(found)} of these memories take {weighs} bytes, and one request "
+                    f"deletes at most {self._history_bytes}: delete fewer of them at once, or by a filter."
+                )
+        return found
 
     def _delete_portion(
-        self, memories: Sequence[Memory], name: str, expected: Mapping[str, frozenset[int]], *, announced: bool
+        self,
+        tenant: str,
+        ids: Sequence[str],
+        name: str,
+        expected: Mapping[str, frozenset[int]],
+        *,
+        announced: bool,
     ) -> int:
-        tenant = memories[0].scope.tenant
+        memories = self._there(tenant, ids, expected)
         retry = ConflictRetry(self._clock)
         while memories:
             try:
@@ -336,11 +352,14 @@ class ChangeService:
 
     def _there(self, tenant: str, ids: Sequence[str], expected: Mapping[str, frozenset[int]]) -> list[Memory]:
         """Those that exist, as they are now; raises PreconditionFailedError if one is not at an expected version."""
-        found = self._ledger.read(tenant, ids)
-        there = [found[id_] for id_ in ids if id_ in found and not found[id_].deleted]
-        for memory in there:
-            check_version(memory, expected.get(memory.id))
-        return there
+        return _living(ids, self._ledger.read(tenant, ids), expected)
+
+
+def _living(ids: Sequence[str], found: Mapping[str, Memory], expected: Mapping[str, frozenset[int]]) -> list[Memory]:
+    there = [found[id_] for id_ in ids if id_ in found and not found[id_].deleted]
+    for memory in there:
+        check_version(memory, expected.get(memory.id))
+    return there
 
 
 def check_version(memory: Memory, expected: frozenset[int] | None) -> None:

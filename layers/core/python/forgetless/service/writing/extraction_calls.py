@@ -186,7 +186,7 @@ class ExtractionCalls:
         calls = course.done.calls
         ids = list(dict.fromkeys(chain.from_iterable(call.shown.memories for call in calls)))
         refs = list(dict.fromkeys(chain.from_iterable(call.shown.messages for call in calls)))
-        memories = {id_ for id_, memory in self._ledger.read(job.tenant, ids).items() if not memory.deleted}
+        memories = {id_ for id_, deleted in self._ledger.known_ids(job.tenant, ids).items() if not deleted}
         messages = self._ledger.read_messages(job.tenant, refs).keys()
         intact = [memories >= {*call.shown.memories} and messages >= {*call.shown.messages} for call in calls]
         # If all are, something was shown to the calls that nobody keeps.
