@@ -21,7 +21,6 @@ _SELECT = (
 )
 _ONE = f"{_SELECT} WHERE tenant = ? AND kind = ? AND id = ?"
 
-_ONE = f"{_SELECT} WHERE tenant = ? AND kind = ? AND id = ?"
 
 _PUT = """
 INSERT OR REPLACE INTO documents (tenant, kind, id, created_at, version, due_at, text_id) VALUES (?, ?, ?, ?, ?, ?, ?)
