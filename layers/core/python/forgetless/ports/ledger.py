@@ -185,7 +185,8 @@ class Maintenance(Protocol):
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         """Memories in any state that have been pending since before the given time, the oldest first.
 
-        Set-aside memories are not pending. Without a tenant, the work grows with the number of tenants.
+        Set-aside memories are not pending. Without a tenant, the work grows with the number of tenants. There may be
+        fewer than `limit`, although more are pending: they end after HISTORIES_AT_ONCE bytes.
         """
 
     def pending_tenants(self, *, limit: int) -> list[str]:
@@ -209,7 +210,10 @@ class Maintenance(Protocol):
         """Note that the other generation holds these versions; returns those that are no longer current."""
 
     def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
-        """Memories of the tenant in any state that have been behind since before the given time, the oldest first."""
+        """Memories of the tenant in any state that have been behind since before the given time, the oldest first.
+
+        There may be fewer than `limit`, although more are behind: they end after HISTORIES_AT_ONCE bytes.
+        """
 
     def behind_tenants(self, *, limit: int) -> list[str]:
         """Up to `limit` tenants that have memories that are behind, as `pending_tenants`."""
@@ -290,7 +294,8 @@ class Maintenance(Protocol):
     ) -> tuple[list[Message], str | None]:
         """Messages whose scope has all `ids` (all of the tenant without ids), and the cursor of the next page.
 
-        The order is fixed, and a page may hold fewer than `limit` or none although more follow.
+        The order is fixed, and a page may hold fewer than `limit` or none although more follow. It ends early after
+        JOBS_AT_ONCE bytes.
         """
 
     def erase_names(

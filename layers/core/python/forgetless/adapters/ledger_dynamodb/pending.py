@@ -6,14 +6,17 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory
 from forgetless.adapters.ledger_dynamodb import append, item_keys, list_entries
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
-from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
+from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Memory
+from forgetless.domain.portions import first_portion
 from forgetless.ports.ledger import Refusal, SetAside
 
 __all__ = ["PENDING", "PendingStore"]
@@ -63,12 +66,10 @@ class PendingStore(Store):
     def _oldest(self, what: Waiting, tenants: Iterator[str], before: str, limit: int) -> list[Memory]:
         entries = (self._queued(what, part, before, limit) for part in tenants)
         oldest = heapq.merge(*entries, key=lambda entry: str(entry["gsi1sk"]).partition("#")[2])
-        found: list[Memory] = []
-        for portion in portions(oldest, max(limit, 1)):
-            found += self._still_in(what, portion)
-            if len(found) >= limit:
-                break
-        return found[:limit]
+        found = (item for portion in portions(oldest, max(limit, 1)) for item in self._still_in(what, portion))
+        few, _ = first_portion(islice(found, limit), body_bytes, most=HISTORIES_AT_ONCE)
+        bodies = self._table.bodies(few)
+        return [load_memory(from_blob(item["tenant"]), body) for item, body in bodies if what.has(item)]
 
     def pending_tenants(self, *, limit: int) -> list[str]:
         return self._tenants(PENDING, limit)
@@ -123,14 +124,12 @@ class PendingStore(Store):
         streams = [self._table.queue_entries(queue, limits, page=page) for queue in what.queues]
         return heapq.merge(*streams, key=lambda entry: str(entry["gsi1sk"]))
 
-    def _still_in(self, what: Waiting, entries: Sequence[Item]) -> Iterator[Memory]:
-        """The memories of those entries that are up to date: the index may lag behind the table."""
+    def _still_in(self, what: Waiting, entries: Sequence[Item]) -> Iterator[Item]:
+        """The heads of those entries that are up to date: the index may lag behind the table."""
         heads = {key_of(entry): entry["gsi1sk"] for entry in entries}
         items = self._table.read(heads)
         current = [items[key] for key, order in heads.items() if key in items and items[key].get("gsi1sk") == order]
-        for item, body in self._table.bodies(current):
-            if what.has(item):
-                yield load_memory(from_blob(item["tenant"]), body)
+        return filter(what.has, current)
 
     def _tenant_parts(self, what: Waiting) -> Iterator[str]:
         """The tenants in the queues as parts of keys; each step jumps to the next tenant, whatever the last one has."""

@@ -215,7 +215,7 @@ class MemoryStore(Store):
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         query, params = (PENDING, ()) if tenant is None else (PENDING_OF_TENANT, (to_blob(tenant),))
-        rows = self._connections.read(lambda db: db.execute(query, (*params, before, limit)).fetchall())
+        rows = self._connections.read(lambda db: _first(db, query, (*params, before, limit)))
         return [load_memory(from_blob(owner), body) for owner, body in rows]
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
@@ -272,7 +272,7 @@ class MemoryStore(Store):
 
     def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
         params = (to_blob(tenant), before, limit)
-        rows = self._connections.read(lambda db: db.execute(BEHIND, params).fetchall())
+        rows = self._connections.read(lambda db: _first(db, BEHIND, params))
         return [load_memory(tenant, body) for (body,) in rows]
 
     def _with_times(self, look: Callable[[sqlite3.Connection], list[_Total]]) -> list[_Total]:
@@ -284,6 +284,12 @@ class MemoryStore(Store):
         with contextlib.suppress(LedgerError):  # then the times may be those of memories that are gone
             self._connections.write(lambda db: totals.correct(db, stale), durable=False)
         return self._connections.read(look)
+
+
+def _first(db: sqlite3.Connection, query: str, params: Sequence[object]) -> list[tuple[bytes, ...]]:
+    """The first rows, each of which ends with a body, until they have HISTORIES_AT_ONCE bytes."""
+    with contextlib.closing(db.execute(query, params)) as rows:
+        return first_portion(rows, lambda row: len(row[-1]), most=HISTORIES_AT_ONCE)[0]
 
 
 def _append(

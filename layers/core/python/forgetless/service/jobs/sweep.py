@@ -297,7 +297,8 @@ class SweepService:
             portions += 1
             done = self._refreshed(memories, until=min(give_up, self._clock.monotonic() + _TURN_S))
             count += done.indexed
-            if (len(memories) == PORTION or done.left) and not self._doubtful(tenant):
+            # Fewer than a portion may have been found, although more are pending: they may be large.
+            if (done.indexed or done.left) and not self._doubtful(tenant):
                 waiting.append(tenant)
         return count
 

@@ -225,12 +225,10 @@ class Retrieval:
                 _complete(asked, worded, look, places=request.top_k)
                 found, refused, gone = _confirmed(asked, look.candidates)
                 # Each completion is a call, so more places are made sure of only where some of the first are refused.
-                if (
-                    refused
-                    and not has_read_enough()
-                    and _complete(asked, worded, look, places=request.top_k + _READ_MARGIN)
-                ):
-                    found, refused, gone = _confirmed(asked, look.candidates)
+                if refused and not has_read_enough():
+                    give_turn()
+                    if _complete(asked, worded, look, places=request.top_k + _READ_MARGIN):
+                        found, refused, gone = _confirmed(asked, look.candidates)
                 # A look that has read enough ends early, and may have found less than the one before.
                 best = max(best, found, key=len) if has_read_enough() else found
                 if refused:

@@ -1,0 +1,32 @@
+"""The bounds of the messages that an import stores: all of a job are read together, so none may have any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.limits import MAX_IMPORTED_CHARS, MAX_IMPORTED_JOB_CHARS, MAX_IMPORTED_MESSAGES, RequestLimits
+from forgetless.domain.memory import Message
+
+__all__ = ["check_imported_messages"]
+
+
+def check_imported_messages(messages: Sequence[Message], limits: RequestLimits) -> None:
+    """Raise InvalidRequestError if one of a job's messages is too long, or all of them are together."""
+    most = max(limits.message_chars, MAX_IMPORTED_CHARS)
+    longest = max((len(message.content) for message in messages), default=0)
+    if longest > most:
+        raise InvalidRequestError(
+            f"messages.content: one has {longest:,} characters; at most {most:,} are imported, or more if "
+            "FORGETLESS_MAX_MESSAGE_CHARS allows it"
+        )
+    if len(messages) > (count := max(limits.messages, MAX_IMPORTED_MESSAGES)):
+        raise InvalidRequestError(
+            f"messages: the job has {len(messages):,}; at most {count:,} are imported, or more if "
+            "FORGETLESS_MAX_MESSAGES allows it"
+        )
+    if (chars := sum(len(message.content) for message in messages)) > MAX_IMPORTED_JOB_CHARS:
+        raise InvalidRequestError(
+            f"messages: the job's messages have {chars:,} characters together; at most {MAX_IMPORTED_JOB_CHARS:,} are "
+            "imported"
+        )
