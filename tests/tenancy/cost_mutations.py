@@ -229,8 +229,8 @@ _SURFACES = (
     Mutation(
         "embedder: the tenant with such a text has its turn among the others",
         "service/jobs/sweep.py",
-        "if (len(memories) == PORTION or done.left) and not self._doubtful(tenant):",
-        "if len(memories) == PORTION or done.left:",
+        "if (done.indexed or done.left) and not self._doubtful(tenant):",
+        "if done.indexed or done.left:",
         (_EMBEDDING, "-k", "another_tenant"),
     ),
     Mutation(

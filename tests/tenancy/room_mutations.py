@@ -11,7 +11,9 @@ __all__ = ["ROOM"]
 
 _BOUNDS = "tests/unit/test_request_bounds.py"
 _BODIES, _READS = "tests/unit/api/test_bodies.py", "tests/unit/api/test_large_reads.py"
-_LOADED = "tests/unit/domain/test_loaded_bytes.py"
+_LOADED, _TURN = "tests/unit/domain/test_loaded_bytes.py", "tests/unit/domain/test_large_read_turn.py"
+_MESSAGES = "tests/contract/ledger/test_long_messages.py"
+_IMPORTED = "tests/unit/service/transfer/test_imported_jobs.py"
 
 ROOM = (
     Mutation(
@@ -73,22 +75,22 @@ ROOM = (
     Mutation(
         "reads: all who read much do so at once",
         "domain/loaded_bytes.py",
-        "mine is None or mine.has_turn or mine.size <= _LIGHT",
-        "True",
+        "mine is None or mine.size <= _LIGHT:",
+        "True:",
         (_LOADED,),
     ),
     Mutation(
         "reads: the turn is never given back",
         "domain/loaded_bytes.py",
-        "mine.has_turn = False\n        _turn.release()",
+        "mine.has_turn = False\n        _turn.give(mine.tenant)",
         "mine.has_turn = False",
         (_LOADED,),
     ),
     Mutation(
         "reads: a search reads any amount",
         "service/reading/retrieval.py",
-        " and not has_read_enough():",
-        ":",
+        "request.top_k and not has_read_enough():",
+        "request.top_k:",
         (_READS, "-k", "looks_no_further"),
     ),
     Mutation(
@@ -108,16 +110,170 @@ ROOM = (
     Mutation(
         "reads: writes wait for the turn of large reads",
         "api/routing.py",
-        "if needs is Role.READ and run is not run_inline",
-        "if run is not run_inline",
+        "if changes or run is run_inline:",
+        "if run is run_inline:",
         (_READS, "-k", "writes_need"),
     ),
     Mutation(
         "reads: a second look loses what the first found",
         "service/reading/retrieval.py",
-        "and not has_read_enough()\n                    and _complete(",
-        "and _complete(",
+        "if refused and not has_read_enough():",
+        "if refused:",
         (_READS, "-k", "second_look"),
+    ),
+    Mutation(
+        "reads: administrators' reads take no turn",
+        "api/routing.py",
+        'return not (self.method == "GET" or self.only_reads or self.role is Role.READ)',
+        "return self.role is not Role.READ",
+        (_READS, "-k", "administrators_reads"),
+    ),
+    Mutation(
+        "reads: portions of exports take no turn",
+        "api/selfhosted/routes/transfer_jobs.py",
+        "export_lines, needs=Role.ADMIN, kept=False, only_reads=True",
+        "export_lines, needs=Role.ADMIN, kept=False",
+        (_READS, "-k", "administrators_reads"),
+    ),
+    Mutation(
+        "reads: what jobs said is read without the turn",
+        "service/access/hiding_ledger.py",
+        "found, looked = self._ledger.messages_of_jobs(tenant, job_ids)\n        await_turn()",
+        "found, looked = self._ledger.messages_of_jobs(tenant, job_ids)",
+        (_READS, "-k", "messages_of_an_export"),
+    ),
+    Mutation(
+        "reads: the second part of a look keeps the turn",
+        "service/reading/retrieval.py",
+        "if refused and not has_read_enough():\n                    give_turn()",
+        "if refused and not has_read_enough():",
+        (_READS, "-k", "waits_for_the_index"),
+    ),
+    Mutation(
+        "reads: the turn is for whoever came first",
+        "domain/large_read_turn.py",
+        "(mine := self._waiting.pop(tenant, None)) is not None",
+        "(mine := None) is not None",
+        (_TURN,),
+    ),
+    Mutation(
+        "reads: any number of one tenant's requests wait for the turn",
+        "domain/large_read_turn.py",
+        "if len(self._waiting.get(tenant, ())) >= _WAITING_EACH:",
+        "if False:",
+        (_TURN, "-k", "few_requests_wait"),
+    ),
+    Mutation(
+        "reads: who has the turn keeps it to the end",
+        "domain/large_read_turn.py",
+        "if self._paused >= _PAUSED or",
+        "if True or",
+        (_TURN, "-k", "between_two_portions or leave_the_turn"),
+    ),
+    Mutation(
+        "reads: any number of requests wait with what they have read",
+        "domain/large_read_turn.py",
+        "if self._paused >= _PAUSED or",
+        "if",
+        (_TURN, "-k", "what_they_have_read"),
+    ),
+    Mutation(
+        "messages: those of a scope are read whatever they weigh (SQLite)",
+        "adapters/ledger_sqlite/messages.py",
+        "_first(db, query, params, JOBS_AT_ONCE, limit)",
+        "_first(db, query, params, 1 << 60, limit)",
+        (_MESSAGES, "-k", "of_a_scope and sqlite"),
+    ),
+    Mutation(
+        "messages: those of a scope are read whatever they weigh (DynamoDB)",
+        "adapters/ledger_dynamodb/messages.py",
+        "messages, looked = self._first_of(tenant, refs, JOBS_AT_ONCE)",
+        "messages, looked = self._first_of(tenant, refs, 1 << 60)",
+        (_MESSAGES, "-k", "of_a_scope and dynamodb"),
+    ),
+    Mutation(
+        "messages: those without a job are read whatever they weigh (SQLite)",
+        "adapters/ledger_sqlite/messages.py",
+        "_first(db, FIRST_MESSAGES, params, JOBS_AT_ONCE, limit)",
+        "_first(db, FIRST_MESSAGES, params, 1 << 60, limit)",
+        (_MESSAGES, "-k", "without_a_job and sqlite"),
+    ),
+    Mutation(
+        "messages: those without a job are read whatever they weigh (DynamoDB)",
+        "adapters/ledger_dynamodb/messages.py",
+        "messages, looked = self._first_of(tenant, orphans, JOBS_AT_ONCE)",
+        "messages, looked = self._first_of(tenant, orphans, 1 << 60)",
+        (_MESSAGES, "-k", "without_a_job and dynamodb"),
+    ),
+    Mutation(
+        "messages: those of many jobs are read whatever they weigh (SQLite)",
+        "adapters/ledger_sqlite/messages.py",
+        "lambda job: sizes.get(job, 0)",
+        "lambda job: 0",
+        (_MESSAGES, "-k", "of_many_jobs and sqlite"),
+    ),
+    Mutation(
+        "messages: those of many jobs are read whatever they weigh (DynamoDB)",
+        "adapters/ledger_dynamodb/messages.py",
+        "if looked and size > JOBS_AT_ONCE:",
+        "if False:",
+        (_MESSAGES, "-k", "of_many_jobs and dynamodb"),
+    ),
+    Mutation(
+        "messages: recent ones are read whatever they weigh (SQLite)",
+        "adapters/ledger_sqlite/messages.py",
+        "_first(db, query, params, HISTORIES_AT_ONCE, limit)",
+        "_first(db, query, params, 1 << 60, limit)",
+        (_MESSAGES, "-k", "recent and sqlite"),
+    ),
+    Mutation(
+        "messages: recent ones are read whatever they weigh (DynamoDB)",
+        "adapters/ledger_dynamodb/messages.py",
+        "self._first_of(scope.tenant, refs, HISTORIES_AT_ONCE)",
+        "self._first_of(scope.tenant, refs, 1 << 60)",
+        (_MESSAGES, "-k", "recent and dynamodb"),
+    ),
+    Mutation(
+        "messages: the context of memories is read as a whole",
+        "service/writing/indexer.py",
+        "sorted(refs), most_chars=MOST_CONTEXT_CHARS)",
+        "sorted(refs))",
+        ("tests/unit/service/erasures/test_long_messages.py", "-k", "context"),
+    ),
+    Mutation(
+        "messages: beginnings are cut off after all is read (DynamoDB)",
+        "adapters/ledger_dynamodb/messages.py",
+        "[items] if most_chars is None else",
+        "[items] if True else",
+        (_MESSAGES, "-k", "beginnings and dynamodb"),
+    ),
+    Mutation(
+        "messages: an imported job has messages of any length together",
+        "domain/imported_messages.py",
+        "> MAX_IMPORTED_JOB_CHARS:",
+        "> 1 << 60:",
+        (_IMPORTED, "-k", "bound_together"),
+    ),
+    Mutation(
+        "messages: an imported job has any number of them",
+        "domain/imported_messages.py",
+        "if len(messages) > (count := max(limits.messages, MAX_IMPORTED_MESSAGES)):",
+        "if len(messages) > (count := 1 << 60):",
+        (_IMPORTED, "-k", "bound_together"),
+    ),
+    Mutation(
+        "reads: what waits for the index is read whatever it weighs (SQLite)",
+        "adapters/ledger_sqlite/memories.py",
+        "first_portion(rows, lambda row: len(row[-1]), most=HISTORIES_AT_ONCE)",
+        "first_portion(rows, lambda row: 0, most=HISTORIES_AT_ONCE)",
+        (_MESSAGES, "-k", "waits_for_the_index and sqlite"),
+    ),
+    Mutation(
+        "reads: what waits for the index is read whatever it weighs (DynamoDB)",
+        "adapters/ledger_dynamodb/pending.py",
+        "body_bytes, most=HISTORIES_AT_ONCE",
+        "body_bytes, most=1 << 60",
+        (_MESSAGES, "-k", "waits_for_the_index and dynamodb"),
     ),
     Mutation(
         "answers: any number of them show one memory",

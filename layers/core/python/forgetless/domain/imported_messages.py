@@ -1,25 +1,18 @@
-"""The bounds of the messages that an import stores: all of a job are read together, so none may have any size."""
+"""The bounds of all messages of an imported job: they are read together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.limits import MAX_IMPORTED_CHARS, MAX_IMPORTED_JOB_CHARS, MAX_IMPORTED_MESSAGES, RequestLimits
+from forgetless.domain.limits import MAX_IMPORTED_JOB_CHARS, MAX_IMPORTED_MESSAGES, RequestLimits
 from forgetless.domain.memory import Message
 
 __all__ = ["check_imported_messages"]
 
 
 def check_imported_messages(messages: Sequence[Message], limits: RequestLimits) -> None:
-    """Raise InvalidRequestError if one of a job's messages is too long, or all of them are together."""
-    most = max(limits.message_chars, MAX_IMPORTED_CHARS)
-    longest = max((len(message.content) for message in messages), default=0)
-    if longest > most:
-        raise InvalidRequestError(
-            f"messages.content: one has {longest:,} characters; at most {most:,} are imported, or more if "
-            "FORGETLESS_MAX_MESSAGE_CHARS allows it"
-        )
+    """Raise InvalidRequestError if a job has too many messages, or they are too long together."""
     if len(messages) > (count := max(limits.messages, MAX_IMPORTED_MESSAGES)):
         raise InvalidRequestError(
             f"messages: the job has {len(messages):,}; at most {count:,} are imported, or more if "
