@@ -77,7 +77,7 @@ def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limite
     job = world.say("bob's words", scope=BOB).job
     (message,) = world.ledger.job_messages("default", job.id)
     assert limited.job_messages("default", job.id) == []
-    assert limited.messages_of_jobs("default", [job.id]) == {}
+    assert limited.messages_of_jobs("default", [job.id]) == ({}, 1)
     assert limited.read_messages("default", [message.ref]) == {}
     assert limited.erase_messages("default", [message.ref], at=AT) == 0
     assert limited.erase_scope_messages("default", {}, at=AT) == 0
@@ -107,7 +107,7 @@ def test_links_to_memories_of_others_are_not_followed(world: World, limited: Req
 def test_its_own_messages_are_erased(world: World, limited: RequestLedger) -> None:
     job = world.say("anna's words", scope=ANNA).job
     assert len(limited.job_messages("default", job.id)) == 1
-    assert len(limited.messages_of_jobs("default", [job.id])[job.id]) == 1
+    assert len(limited.messages_of_jobs("default", [job.id])[0][job.id]) == 1
     assert limited.erase_scope_messages("default", {"agent_id": "bot"}, at=AT) == 1
     assert world.ledger.job_messages("default", job.id) == []
 

@@ -32,9 +32,16 @@ def test_messages_of_several_jobs_are_read_together(ledger: Ledger) -> None:
     ledger.put_job(a_job("b"), others)
     ledger.put_job(a_job("silent"), ())
     a, b = job_id("a"), job_id("b")
-    assert ledger.messages_of_jobs("acme", [b, job_id("silent"), a, "gone", b]) == {a: MESSAGES, b: others}
-    assert ledger.messages_of_jobs("acme", [*(f"gone-{number}" for number in range(1100)), b]) == {b: others}
-    assert ledger.messages_of_jobs("acme", []) == ledger.messages_of_jobs("other", [a, b]) == {}
+    assert ledger.messages_of_jobs("acme", [b, job_id("silent"), a, "gone"]) == ({a: MESSAGES, b: others}, 4)
+    assert ledger.messages_of_jobs("acme", []) == ({}, 0)
+    assert ledger.messages_of_jobs("other", [a, b]) == ({}, 2)
+    many = [*(f"gone-{number}" for number in range(1100)), b]
+    found, looked = ledger.messages_of_jobs("acme", many)
+    while looked < len(many):
+        assert found == {}
+        found, more = ledger.messages_of_jobs("acme", many[looked:])
+        looked += more
+    assert found == {b: others}
 
 
 def test_recent_messages_are_the_last_of_the_exact_scope_oldest_first(ledger: Ledger) -> None:

@@ -8,12 +8,21 @@ from typing import Any
 import pytest
 
 from forgetless.api.answer_size import TRUNCATED_HEADER
+from forgetless.api.app import all_routes
+from forgetless.api.routing import Route
 from forgetless.domain import loaded_bytes
+from forgetless.domain.errors import BusyError
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.keys import Role
 from forgetless.domain.limits import MAX_METADATA_VALUES
-from tests.unit.api.client import Api
+from forgetless.domain.memory import Message, MessageRef
+from forgetless.service.access.hiding_ledger import HidingLedger
+from forgetless.service.reading import retrieval
+from tests.unit.api.client import ADMIN, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.mcp_calls import call_tool
-from tests.unit.service.world import facts
+from tests.unit.heavy import AT
+from tests.unit.service.world import ALICE, facts
 
 _SAID: dict[str, Any] = {"messages": [{"role": "user", "content": "I like tea"}], "user_id": "alice", "infer": False}
 _MANY: dict[str, Any] = {"a": [[]] * MAX_METADATA_VALUES}
@@ -131,3 +140,67 @@ def test_writes_need_no_turn(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -
         body = {"memories": [{"memory_id": memory, "metadata": {"a": 1}} for memory in memories]}
         assert api.put("/v1/batch/", body).status_code == 200
         assert api.delete("/entities/user/alice").status_code == 200
+
+
+def test_whoever_changes_nothing_takes_the_turn_and_nobody_else() -> None:
+    others = [route for route in all_routes() if not route.changes and route.method != "GET"]
+    assert {route.path for route in others if route.role is not Role.READ} == {
+        "/import-checks",
+        "/export-jobs/{job_id}/lines",
+    }
+    assert not any(route.changes for route in all_routes() if route.method == "GET" or route.role is Role.READ)
+    assert Route("POST", "/", lambda: None, needs=Role.ADMIN).changes  # type: ignore[arg-type, return-value]
+
+
+def test_an_administrators_reads_take_the_turn(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = new_api(inline=False)
+    api.say(*(f"tea {number} {'x' * 6000}" for number in range(3)))
+    job = "5f0c1d5e-1111-4222-8333-944445555666"
+    assert api.post("/export-jobs", {"id": job}, key=ADMIN).status_code == 200
+    monkeypatch.setattr(loaded_bytes, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(loaded_bytes, "_LIGHT", 5000)
+    with loaded_bytes.loading("other"):
+        loaded_bytes.count_loaded(b"x" * 6000)
+        loaded_bytes.await_turn()
+        assert api.get("/export", key=ADMIN).status_code == 503
+        assert api.post(f"/export-jobs/{job}/lines", {}, key=ADMIN).status_code == 503
+    assert api.get("/export", key=ADMIN).status_code == 200
+    assert api.post(f"/export-jobs/{job}/lines", {}, key=ADMIN).status_code == 200
+
+
+def test_the_messages_of_an_export_count(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where retention has removed everything but messages, nothing else of the export is large."""
+    api = new_api(inline=False)
+    job = Job("5f0c1d5e-1111-4222-8333-944445555666", ALICE, JobState.SUCCEEDED, AT, AT)
+    api.world.ledger.put_jobs([(job, [Message(MessageRef(job.id, 0), ALICE, "user", "x" * 6000, AT)])])
+    monkeypatch.setattr(loaded_bytes, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(loaded_bytes, "_LIGHT", 5000)
+    assert api.get("/export", key=ADMIN).status_code == 200
+    with loaded_bytes.loading("other"):
+        loaded_bytes.count_loaded(b"x" * 6000)
+        loaded_bytes.await_turn()
+        ledger = HidingLedger(api.world.ledger)
+        with loaded_bytes.loading("default"), pytest.raises(BusyError):
+            ledger.messages_of_jobs("default", [job.id])
+        assert api.get("/export", key=ADMIN).status_code == 503
+
+
+def test_nobody_has_the_turn_while_a_search_waits_for_the_index(
+    new_api: NewApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = new_api(inline=False)
+    for user in ("alice", "bob"):
+        api.say(*(f"tea {user} {number} {'x' * 6000}" for number in range(20)), user_id=user)
+    api.world.index.filters = False  # type: ignore[attr-defined]
+    monkeypatch.setattr(loaded_bytes, "_LIGHT", 5000)
+    taken, complete = list[bool](), retrieval._complete
+
+    def watched(*given: Any, **named: Any) -> bool:
+        taken.append(loaded_bytes._turn._taken)
+        return complete(*given, **named)
+
+    monkeypatch.setattr(retrieval, "_complete", watched)
+    query = {"query": "tea", "filters": {"user_id": "alice"}, "top_k": 20, "threshold": 0}
+    assert len(api.post("/search", query).json()["results"]) == 20
+    assert len(taken) > 1
+    assert not any(taken)

@@ -74,7 +74,7 @@ def test_the_earlier_version_that_a_moment_needs_is_not_shown(world: World) -> N
 def test_messages_of_several_jobs_are_those_that_it_does_not_cover(world: World) -> None:
     old, other = world.say("alice likes tea").job.id, world.say("bob likes tea", scope=BOB).job.id
     hide(world)
-    shown = HidingOperatorLedger(world.ledger).messages_of_jobs("default", [old, other])
+    shown = HidingOperatorLedger(world.ledger).messages_of_jobs("default", [old, other])[0]
     assert [message.content for messages in shown.values() for message in messages] == ["bob likes tea"]
 
 

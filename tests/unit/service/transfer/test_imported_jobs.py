@@ -55,6 +55,22 @@ def line(new_world: Callable[..., World]) -> dict[str, Any]:
     return open_add(new_world([facts("x")]), **_ASKED)
 
 
+def test_the_messages_of_an_imported_job_have_a_bound_together(new_world: Callable[..., World]) -> None:
+    """All of them are read together. What a request can add, which has 6 MB, is below it."""
+    world = new_world()
+    line = {**open_add(new_world([facts("x")])), "state": "SUCCEEDED", "request": {}}
+    [message] = line["messages"]
+
+    def said(count: int, chars: int) -> dict[str, Any]:
+        return {**line, "messages": [{**message, "position": at, "content": "x" * chars} for at in range(count)]}
+
+    for refused in (said(7, 900_000), said(10_001, 1)):
+        [problem] = take_one(world, refused).problems
+        assert "messages: the job" in problem
+    assert take_one(world, said(6, 1_000_000)).refused == 0
+    assert take_one(new_world(), said(10_000, 1)).refused == 0
+
+
 def test_what_an_add_can_ask_for_is_taken(new_world: Callable[..., World], line: dict[str, Any]) -> None:
     assert set(line["request"]) == {*_ASKED, "attachments"}
     assert take_one(new_world(), line).refused == 0

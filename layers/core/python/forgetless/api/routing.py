@@ -73,6 +73,8 @@ class Route:
     #: Whether doing it twice changes no more than doing it once, although it is no GET. So must be any route whose
     #: answer says whose something is without the id of a memory: an erasure finds stored answers by these ids.
     harmless: bool = False
+    #: Whether it stores nothing that a client could miss, although it is no GET and needs another role than READ.
+    only_reads: bool = False
     #: What a request that succeeds counts as, besides as a request.
     counts: UsageKind | None = None
 
@@ -80,6 +82,11 @@ class Route:
     def role(self) -> Role:
         """The role that a key needs."""
         return self.needs or (Role.READ if self.method == "GET" else Role.WRITE)
+
+    @property
+    def changes(self) -> bool:
+        """Whether it stores something, so that it must not fail because others read much."""
+        return not (self.method == "GET" or self.only_reads or self.role is Role.READ)
 
     @property
     def ignores_key(self) -> bool:
@@ -140,9 +147,11 @@ def _owner() -> str:
     return "" if trace is None else trace.tenant
 
 
-def reading(run: Runner, needs: Role | None) -> AbstractContextManager[None]:
-    """What to hold while a request that needs this role is served: others are served beside it unless it is inline."""
-    return loading() if needs is Role.READ and run is not run_inline else nullcontext()
+def reading(run: Runner, *, changes: bool) -> AbstractContextManager[None]:
+    """What to hold while a request that `changes` something or not is served: others are served beside it, if any."""
+    if changes or run is run_inline:
+        return nullcontext()
+    return loading(_owner())
 
 
 def endpoint_on(run: Runner, route: Route) -> Callable[..., Awaitable[Response]]:
@@ -156,7 +165,7 @@ def endpoint_on(run: Runner, route: Route) -> Callable[..., Awaitable[Response]]
         caller = arguments.get("caller")
         if isinstance(caller, Caller):
             check_arguments(arguments, caller.limits)
-        with reading(run, route.role):
+        with reading(run, changes=route.changes):
             return endpoint(**arguments)
 
     @functools.wraps(endpoint)

@@ -25,6 +25,8 @@ __all__ = [
     "LLM_WAITS",
     "MAX_IMPORTED_BYTES",
     "MAX_IMPORTED_CHARS",
+    "MAX_IMPORTED_JOB_CHARS",
+    "MAX_IMPORTED_MESSAGES",
     "MAX_IMPORTED_RESULTS",
     "MAX_IMPORTED_VALUES",
     "MAX_KEY_LIMITS_BYTES",
@@ -135,6 +137,9 @@ MAX_IMPORTED_CHARS, MAX_IMPORTED_BYTES, MAX_IMPORTED_VALUES = 1_000_000, 1024 * 
 MAX_IMPORTED_RESULTS = 20_000
 #: The most characters of a short text: a name, a role, a date, a time.
 MAX_WORD_CHARS = 255
+#: The most characters and messages of an imported job, all its messages together: more than a body of 6 MB can hold. As
+#: many messages may be imported as FORGETLESS_MAX_MESSAGES allows, if that is more.
+MAX_IMPORTED_JOB_CHARS, MAX_IMPORTED_MESSAGES = 6 * 1024 * 1024, 10_000
 #: What a version of a memory counts as besides its text and its metadata.
 VERSION_BYTES = 2000
 #: The most bytes of an add's metadata, counted once for each of its messages, and of its facts: each memory stores it,

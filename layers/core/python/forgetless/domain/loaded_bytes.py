@@ -1,12 +1,12 @@
 """How much stored JSON a request has read: those that read much go on one at a time, so that memory has a bound.
 
-A memory may have 200,000 characters and a search 1,000 results, and what is read takes several times as much room as
-its JSON. Where a process serves one request at a time, nothing is counted.
+Which is next, `domain/large_read_turn.py` says. A memory may have 200,000 characters and a search 1,000 results, and
+what is read takes several times as much room as its JSON. Where a process serves one request at a time, nothing is
+counted.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from forgetless.domain.errors import BusyError
+from forgetless.domain.large_read_turn import LargeReadTurn
 
 __all__ = ["await_turn", "count_loaded", "give_turn", "has_read_enough", "loading", "portions"]
 
@@ -32,11 +33,12 @@ _SMALL = 4096
 #: How long a request waits for the turn.
 _PATIENCE_S = 10.0
 
-_turn = threading.Semaphore(1)
+_turn = LargeReadTurn()
 
 
 @dataclass(slots=True)
 class _Loaded:
+    tenant: str = ""
     size: int = 0
     has_turn: bool = False
 
@@ -45,12 +47,12 @@ _loaded: ContextVar[_Loaded | None] = ContextVar("loaded_bytes", default=None)
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def loading(tenant: str = "") -> Iterator[None]:
     """While the context is open, what this thread reads is counted for one request, and it may get the turn.
 
     It is for requests that only read: who stores something must not fail because others are busy.
     """
-    token = _loaded.set(_Loaded())
+    token = _loaded.set(_Loaded(tenant))
     try:
         yield
     finally:
@@ -71,17 +73,21 @@ def give_turn() -> None:
     mine = _loaded.get()
     if mine is not None and mine.has_turn:
         mine.has_turn = False
-        _turn.release()
+        _turn.give(mine.tenant)
 
 
 def await_turn() -> None:
-    """Wait for the turn if this request has read much; it has the turn until it gives it back. Raises BusyError."""
+    """Wait for the turn if this request has read much; it has the turn until it gives it back. Raises BusyError.
+
+    Who has it already lets a waiting request of another tenant go first.
+    """
     mine = _loaded.get()
-    if mine is None or mine.has_turn or mine.size <= _LIGHT:
+    if mine is None or mine.size <= _LIGHT:
         return
-    if not _turn.acquire(timeout=_PATIENCE_S):
+    ask = _turn.share if mine.has_turn else _turn.take
+    mine.has_turn = ask(mine.tenant, patience_s=_PATIENCE_S)
+    if not mine.has_turn:
         raise BusyError("other requests read very large memories at this moment; try again, or ask for fewer at once")
-    mine.has_turn = True
 
 
 def has_read_enough() -> bool:

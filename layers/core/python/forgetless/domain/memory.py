@@ -92,6 +92,12 @@ class Message:
     #: As in `Memory`.
     erasures_before: int = 0
 
+    def beginning(self, most_chars: int | None) -> Message:
+        """The message with no more than so many characters of what it says; None: all."""
+        if most_chars is None or len(self.content) <= most_chars:
+            return self
+        return replace(self, content=self.content[:most_chars])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenFields:

@@ -326,7 +326,8 @@ class Maintenance(Protocol):
     ) -> tuple[list[Message], str | None]:
         """Messages whose scope has all `ids` (all of the tenant without ids), and the cursor of the next page.
 
-        The order is fixed, and a page may hold fewer than `limit` or none although more follow.
+        The order is fixed, and a page may hold fewer than `limit` or none although more follow. It ends early after
+        JOBS_AT_ONCE bytes.
         """
 
     def erase_names(

@@ -311,26 +311,38 @@ class MemoryStore(Protocol):
 class MessageStore(Protocol):
     """Raw messages: the context of short statements and the source of extractions."""
 
-    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
-        """Those of these messages that still exist."""
+    def read_messages(
+        self, tenant: str, refs: Sequence[MessageRef], *, most_chars: int | None = None
+    ) -> dict[MessageRef, Message]:
+        """Those of these messages that still exist; with `most_chars`, only the beginning of what each says.
+
+        Then the work holds no more than JOBS_AT_ONCE bytes of whole messages at once, unless one has more.
+        """
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         """The messages of a job by position; empty when they no longer exist."""
 
-    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
-        """The messages of several jobs, each by position; jobs without messages are left out."""
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> tuple[dict[str, list[Message]], int]:
+        """The messages of the first of these jobs, each by position, and how many jobs it has looked at.
+
+        It looks at one at least, and at no more than have JOBS_AT_ONCE bytes of messages together. Jobs without
+        messages are left out.
+        """
 
     def messages_without_job(
         self, tenant: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Message], str | None]:
         """A message of each job that no longer exists but has messages, and the cursor of the next page.
 
-        A call looks at about `limit` jobs, so a page may be empty although a cursor says that more follow. A job whose
-        messages are in several scopes occurs once for each scope.
+        A call looks at about `limit` jobs, so a page may be empty although a cursor says that more follow. It ends
+        early after JOBS_AT_ONCE bytes. A job whose messages are in several scopes occurs once for each scope.
         """
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
-        """The last `limit` messages of the exact scope with since <= created_at < before, the oldest first."""
+        """The last `limit` messages of the exact scope with since <= created_at < before, the oldest first.
+
+        There are fewer if the last ones have HISTORIES_AT_ONCE bytes, but at least one, if there is any.
+        """
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
         """Remove messages for good. Memories that have them as context lose that context and are marked pending.

@@ -20,9 +20,11 @@ from forgetless.adapters.ledger_dynamodb import (
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of
-from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import from_cursor, to_cursor
+from forgetless.domain.limits import HISTORIES_AT_ONCE, JOBS_AT_ONCE
 from forgetless.domain.memory import Message, MessageRef
+from forgetless.domain.portions import first_portion, weighed_portions
 from forgetless.domain.scope import Scope
 
 __all__ = ["MessageStore"]
@@ -39,23 +41,36 @@ _MOST_LOOKED_AT = 10_000
 class MessageStore(Store):
     """See `forgetless.ports.request_ledger.MessageStore`."""
 
-    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
-        items = self._table.read(item_keys.message(tenant, ref) for ref in refs).values()
-        return {message.ref: message for message in self._loaded(list(items))}
+    def read_messages(
+        self, tenant: str, refs: Sequence[MessageRef], *, most_chars: int | None = None
+    ) -> dict[MessageRef, Message]:
+        items = list(self._table.read(item_keys.message(tenant, ref) for ref in refs).values())
+        # Each portion is shortened before the next one is read.
+        portions = [items] if most_chars is None else weighed_portions(items, body_bytes, most=JOBS_AT_ONCE, count=100)
+        found = (message.beginning(most_chars) for few in portions for message in self._loaded(few))
+        return {message.ref: message for message in found}
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         return self._loaded(list(self._table.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES)))
 
-    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
-        found = {job_id: self.job_messages(tenant, job_id) for job_id in dict.fromkeys(job_ids)}
-        return {job_id: messages for job_id, messages in found.items() if messages}
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> tuple[dict[str, list[Message]], int]:
+        found: dict[str, list[Message]] = {}
+        size = 0
+        for looked, job_id in enumerate(job_ids):
+            items = list(self._table.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES))
+            size += sum(map(body_bytes, items))
+            if looked and size > JOBS_AT_ONCE:
+                return found, looked
+            if items and (messages := self._loaded(items)):
+                found[job_id] = messages
+        return found, len(job_ids)
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         limits = Between(since or list_entries.LOWEST, before)
         found = islice(self._table.query(item_keys.spoken(scope), limits, descending=True, page=limit), limit)
         refs = [message_items.ref_of(item) for item in found]
-        messages = self.read_messages(scope.tenant, refs)
-        return [messages[ref] for ref in reversed(refs) if ref in messages]
+        messages = self._first_of(scope.tenant, refs, HISTORIES_AT_ONCE)[0]
+        return messages[::-1]
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
         erased = 0
@@ -82,8 +97,9 @@ class MessageStore(Store):
     ) -> tuple[list[Message], str | None]:
         list_entries.check_names(ids)
         found, following = message_pages.page(self._table, tenant, ids, limit, cursor)
-        messages = self.read_messages(tenant, [message_items.ref_of(item) for item in found])
-        return list(messages.values()), following
+        refs = [message_items.ref_of(item) for _, item in found]
+        messages, looked = self._first_of(tenant, refs, JOBS_AT_ONCE)
+        return messages, following if looked == len(refs) else to_cursor(*found[looked - 1][0])
 
     def messages_without_job(
         self, tenant: str, *, limit: int, cursor: str | None = None
@@ -94,9 +110,10 @@ class MessageStore(Store):
         there = self._table.read(item_keys.job(tenant, ref.job_id) for ref in refs)
         kept = {key for key, item in there.items() if not self._table.expiry.is_over(item)}
         orphans = [ref for ref in refs if item_keys.job(tenant, ref.job_id) not in kept]
-        messages = self.read_messages(tenant, orphans)
-        following = to_cursor(*found[limit - 1][0]) if len(found) > limit > 0 else None
-        return [messages[ref] for ref in orphans if ref in messages], following
+        messages, looked = self._first_of(tenant, orphans, JOBS_AT_ONCE)
+        if looked < len(orphans):
+            return messages, to_cursor(*found[refs.index(orphans[looked]) - 1][0])
+        return messages, to_cursor(*found[limit - 1][0]) if len(found) > limit > 0 else None
 
     def expire_messages(self, *, before: str, limit: int) -> int:
         limits = Between(list_entries.LOWEST, before)
@@ -107,6 +124,13 @@ class MessageStore(Store):
         while portion := list(islice(looked_at, min(limit - removed, _PORTION))):
             removed += self._units.run(partial(erase_messages.expire, wanted=portion))
         return removed
+
+    def _first_of(self, tenant: str, refs: Sequence[MessageRef], most: int) -> tuple[list[Message], int]:
+        """The first of these messages that exist until they have `most` bytes, and how many it has looked at."""
+        items = self._table.read(item_keys.message(tenant, ref) for ref in refs)
+        held = [items.get(item_keys.message(tenant, ref)) for ref in refs]
+        few, _ = first_portion(held, lambda item: body_bytes(item) if item else 0, most=most)
+        return self._loaded([item for item in few if item is not None]), len(few)
 
     def _loaded(self, items: list[Item]) -> list[Message]:
         return [message_items.load(item, body) for item, body in self._table.bodies(items)]

@@ -16,7 +16,7 @@ from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Memory
-from forgetless.domain.portions import until_heavy, weighed_portions
+from forgetless.domain.portions import first_portion
 from forgetless.domain.times import far_after
 from forgetless.ports.ledger import Refusal, SetAside
 
@@ -26,8 +26,6 @@ __all__ = ["PENDING", "PendingStore", "everything"]
 _PORTION = 100
 #: How many entries of a queue are read at once.
 _PAGE = 200
-#: How many bytes of bodies are read at once.
-_BODIES_AT_ONCE = 1024 * 1024
 #: The character after the `#` that ends a tenant in a sort key: whatever follows belongs to later tenants.
 _NEXT_TENANT = "$"
 
@@ -78,8 +76,10 @@ class PendingStore(Store):
             )
             for since in times
         )
-        found = (one for portion in portions(oldest, max(limit, 1)) for one in self._still_in(what, portion))
-        return list(islice(until_heavy(found, lambda memory: memory.stored_bytes, most=most), limit))
+        found = (item for portion in portions(oldest, max(limit, 1)) for item in self._still_in(what, portion))
+        few, _ = first_portion(islice(found, limit), body_bytes, most=most)
+        bodies = self._table.bodies(few)
+        return [load_memory(from_blob(item["tenant"]), body) for item, body in bodies if what.has(item)]
 
     def pending_tenants(self, *, limit: int) -> list[str]:
         return self._tenants(PENDING, limit)
@@ -134,15 +134,12 @@ class PendingStore(Store):
         streams = [self._table.queue_entries(queue, limits, page=page) for queue in what.queues]
         return heapq.merge(*streams, key=lambda entry: str(entry["gsi1sk"]))
 
-    def _still_in(self, what: Waiting, entries: Sequence[Item]) -> Iterator[Memory]:
-        """The memories of those entries that are up to date: the index may lag behind the table."""
+    def _still_in(self, what: Waiting, entries: Sequence[Item]) -> Iterator[Item]:
+        """The heads of those entries that are up to date: the index may lag behind the table."""
         heads = {key_of(entry): entry["gsi1sk"] for entry in entries}
         items = self._table.read(heads)
         current = [items[key] for key, order in heads.items() if key in items and items[key].get("gsi1sk") == order]
-        for few in weighed_portions(current, body_bytes, most=_BODIES_AT_ONCE, count=_PAGE):
-            for item, body in self._table.bodies(few):
-                if what.has(item):
-                    yield load_memory(from_blob(item["tenant"]), body)
+        return filter(what.has, current)
 
     def _tenant_parts(self, what: Waiting) -> Iterator[str]:
         """The tenants in the queues as parts of keys; each step jumps to the next tenant, whatever the last one has."""

@@ -312,6 +312,12 @@ class MemoryStore(Store):
         return self._connections.read(look)
 
 
+def _first(db: sqlite3.Connection, query: str, params: Sequence[object]) -> list[tuple[bytes, ...]]:
+    """The first rows, each of which ends with a body, until they have HISTORIES_AT_ONCE bytes."""
+    with contextlib.closing(db.execute(query, params)) as rows:
+        return first_portion(rows, lambda row: len(row[-1]), most=HISTORIES_AT_ONCE)[0]
+
+
 def _append(
     db: sqlite3.Connection,
     events: Sequence[Event],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from forgetless.adapters.ledger_codec import (
     dump_job,
@@ -19,7 +21,9 @@ from forgetless.adapters.ledger_sqlite import blobs, scope_sql
 from forgetless.adapters.ledger_sqlite.append import drop_context
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import from_cursor, to_cursor
+from forgetless.domain.limits import HISTORIES_AT_ONCE, JOBS_AT_ONCE
 from forgetless.domain.memory import Memory, Message, MessageRef
+from forgetless.domain.portions import first_portion, weighed_portions
 from forgetless.domain.scope import Scope
 
 __all__ = ["FIRST_MESSAGES", "MessageStore", "insert"]
@@ -30,17 +34,17 @@ _SELECT = (
 )
 
 #: Variables of one statement have a limit.
-_JOBS_AT_ONCE = 500
+_VARIABLES = 500
 
-#: The first message of each job, in the order of jobs, and whether the job exists. The columns beside `min` are those
-#: of the row with the lowest position.
+#: The first message of each job, in the order of jobs; it has no body if the job exists. The columns beside `min` are
+#: those of the row with the lowest position.
 FIRST_MESSAGES = """
 WITH first AS (
     SELECT tenant, job_id, min(position) AS position, created_at, user_id, agent_id, app_id, run_id, text_id
     FROM messages WHERE tenant = ? AND job_id > ? GROUP BY job_id ORDER BY job_id LIMIT ?
 )
-SELECT job_id, position, created_at, user_id, agent_id, app_id, run_id, body,
-       EXISTS (SELECT 1 FROM jobs WHERE jobs.tenant = first.tenant AND id = job_id)
+SELECT job_id, position, created_at, user_id, agent_id, app_id, run_id,
+       CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE jobs.tenant = first.tenant AND id = job_id) THEN NULL ELSE body END
 FROM first CROSS JOIN texts USING (text_id)
 """
 
@@ -65,9 +69,14 @@ AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.tenant = ?1 AND job_id = ?
 class MessageStore(Store):
     """See `forgetless.ports.request_ledger.MessageStore`."""
 
-    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
-        rows = self._connections.read(lambda db: _read(db, tenant, refs))
-        return {message.ref: message for message in (load_message(tenant, row) for row in rows)}
+    def read_messages(
+        self, tenant: str, refs: Sequence[MessageRef], *, most_chars: int | None = None
+    ) -> dict[MessageRef, Message]:
+        def look(db: sqlite3.Connection) -> list[Message]:
+            # One after the other is shortened, so only one of them is here as a whole.
+            return [load_message(tenant, row).beginning(most_chars) for row in _read(db, tenant, refs)]
+
+        return {message.ref: message for message in self._connections.read(look)}
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         rows = self._connections.read(
@@ -77,21 +86,22 @@ class MessageStore(Store):
         )
         return [load_message(tenant, row) for row in rows]
 
-    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
-        wanted = list(dict.fromkeys(map(to_blob, job_ids)))
-        rows = self._connections.read(lambda db: _read_jobs(db, to_blob(tenant), wanted))
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> tuple[dict[str, list[Message]], int]:
+        wanted = list(map(to_blob, job_ids))
+        rows, looked = self._connections.read(lambda db: _read_jobs(db, to_blob(tenant), wanted))
         found: dict[str, list[Message]] = {}
         for row in rows:
             message = load_message(tenant, row)
             found.setdefault(message.ref.job_id, []).append(message)
-        return found
+        return found, looked
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         query = (
             _SELECT + "WHERE scope_key = ? AND created_at >= ? AND created_at < ?"
             " ORDER BY created_at DESC, job_id DESC, position DESC LIMIT ?"
         )
-        rows = self._connections.read(lambda db: db.execute(query, (scope.key(), since, before, limit)).fetchall())
+        params = (scope.key(), since, before, limit)
+        rows, _ = self._connections.read(lambda db: _first(db, query, params, HISTORIES_AT_ONCE, limit))
         return [load_message(scope.tenant, row) for row in reversed(rows)]
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
@@ -122,9 +132,10 @@ class MessageStore(Store):
             f" FROM messages {index} CROSS JOIN texts USING (text_id)"
             f" WHERE {condition} ORDER BY job_id, position LIMIT ?"
         )
-        rows = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
-        found = [load_message(tenant, row) for row in rows[:limit]]
-        last = found[-1].ref if len(rows) > limit and found else None
+        params.append(limit + 1)
+        rows, more = self._connections.read(lambda db: _first(db, query, params, JOBS_AT_ONCE, limit))
+        found = [load_message(tenant, row) for row in rows]
+        last = found[-1].ref if more and found else None
         return found, to_cursor(last.job_id, last.position) if last else None
 
     def messages_without_job(
@@ -132,10 +143,9 @@ class MessageStore(Store):
     ) -> tuple[list[Message], str | None]:
         after = to_blob(from_cursor(cursor, str)[0]) if cursor is not None else b""
         params = (to_blob(tenant), after, limit + 1)
-        rows = self._connections.read(lambda db: db.execute(FIRST_MESSAGES, params).fetchall())
-        found = [load_message(tenant, row) for *row, has_job in rows[:limit] if not has_job]
-        following = to_cursor(from_blob(rows[limit - 1][0])) if len(rows) > limit > 0 else None
-        return found, following
+        rows, more = self._connections.read(lambda db: _first(db, FIRST_MESSAGES, params, JOBS_AT_ONCE, limit))
+        found = [load_message(tenant, row) for row in rows if row[-1] is not None]
+        return found, to_cursor(from_blob(rows[-1][0])) if more and rows else None
 
 
 def insert(db: sqlite3.Connection, messages: Iterable[Message]) -> None:
@@ -152,20 +162,38 @@ def _key(tenant: str, ref: MessageRef) -> tuple[bytes, bytes, int]:
     return to_blob(tenant), to_blob(ref.job_id), ref.position
 
 
-def _read(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef]) -> list[tuple[object, ...]]:
+def _read(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef]) -> Iterator[tuple[Any, ...]]:
     query = _SELECT + "WHERE tenant = ? AND job_id = ? AND position = ?"
     found = (db.execute(query, _key(tenant, ref)).fetchone() for ref in refs)
-    return [row for row in found if row is not None]
+    return (row for row in found if row is not None)
 
 
-def _read_jobs(db: sqlite3.Connection, tenant: bytes, jobs: Sequence[bytes]) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for start in range(0, len(jobs), _JOBS_AT_ONCE):
-        some = jobs[start : start + _JOBS_AT_ONCE]
-        places = ", ".join("?" * len(some))
-        query = f"{_SELECT} WHERE tenant = ? AND job_id IN ({places}) ORDER BY job_id, position"
-        rows += db.execute(query, (tenant, *some)).fetchall()
-    return rows
+def _first(
+    db: sqlite3.Connection, query: str, params: Sequence[object], most: int, count: int
+) -> tuple[list[tuple[Any, ...]], bool]:
+    """The first rows, each of which ends with a body or None, until they have `most` bytes; whether more follow."""
+    # A statement that is not read to its end goes on reading the log.
+    with contextlib.closing(db.execute(query, params)) as rows:
+        return first_portion(rows, lambda row: len(row[-1] or b""), most=most, count=count)
+
+
+def _read_jobs(db: sqlite3.Connection, tenant: bytes, jobs: Sequence[bytes]) -> tuple[list[tuple[Any, ...]], int]:
+    """The rows of the first of these jobs, and how many jobs these are. Bytes are counted before they are read."""
+    some = jobs[:_VARIABLES]
+    query = (
+        "SELECT job_id, sum(length(body)) FROM messages CROSS JOIN texts USING (text_id)"  # noqa: S608 - our own names
+        f" WHERE tenant = ? AND job_id IN ({_places(some)}) GROUP BY job_id"
+    )
+    sizes = dict(db.execute(query, (tenant, *some)).fetchall())
+    few = next(weighed_portions(some, lambda job: sizes.get(job, 0), most=JOBS_AT_ONCE, count=len(some)), [])
+    if not few:
+        return [], 0
+    query = f"{_SELECT} WHERE tenant = ? AND job_id IN ({_places(few)}) ORDER BY job_id, position"
+    return db.execute(query, (tenant, *few)).fetchall(), len(few)
+
+
+def _places(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: str) -> int:
@@ -219,6 +247,6 @@ def _erase_scope(db: sqlite3.Connection, tenant: str, ids: Mapping[str, str], at
     return erased
 
 
-def _memories(db: sqlite3.Connection, tenant: str, ids: Iterable[bytes]) -> list[Memory]:
+def _memories(db: sqlite3.Connection, tenant: str, ids: Iterable[bytes]) -> Iterator[Memory]:
     query = f"{_MEMORY_BODY} WHERE tenant = ? AND id = ?"
-    return [load_memory(tenant, db.execute(query, (to_blob(tenant), id_)).fetchone()[0]) for id_ in ids]
+    return (load_memory(tenant, db.execute(query, (to_blob(tenant), id_)).fetchone()[0]) for id_ in ids)

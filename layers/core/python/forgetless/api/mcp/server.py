@@ -50,6 +50,7 @@ from forgetless.api.usage import counted
 from forgetless.api.value_count import check_value_count, is_light, json_work, read_few
 from forgetless.domain.errors import DeadlineError, DependencyError, ForgetlessError
 from forgetless.domain.heavy_work import heavy_work
+from forgetless.domain.keys import Role
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.ports.named_ids import note_id
@@ -152,7 +153,7 @@ class McpEndpoint:
             note_id("memory_id", arguments.memory_id)
         call = partial(tool.call, _connection(request), arguments)
         # This is the event loop of this request alone.
-        with reading(self._run, tool.needs):
+        with reading(self._run, changes=tool.needs is not Role.READ):
             return await counted(run_inline, request.scope, tool.counts, call)
 
 

@@ -134,6 +134,7 @@ class HidingLedger:
     def read_some(self, tenant: str, ids: Sequence[str], *, most: int) -> tuple[dict[str, Memory], int]:
         with self._ledger.erasures_beside(tenant) as beside:
             found, looked = self._ledger.read_some(tenant, ids, most=most)
+        await_turn()
         return self._all_as_shown(found, self._judging(tenant, found, beside)), looked
 
     def known_ids(self, tenant: str, ids: Sequence[str]) -> dict[str, bool]:
@@ -144,11 +145,13 @@ class HidingLedger:
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         markers = self._markers(tenant)
         events = self._ledger.history(tenant, memory_id)
+        await_turn()
         return [] if markers is not None and events and markers.cover(events[-1].memory) else events
 
     def history_portion(self, tenant: str, memory_id: str, first: int, *, most: int) -> tuple[list[Event], bool]:
         with self._ledger.erasures_beside(tenant) as beside:
             events, more = self._ledger.history_portion(tenant, memory_id, first, most=most)
+        await_turn()
         markers = self._judging(tenant, events, beside)
         return ([], False) if markers is not None and markers.cover(events[-1].memory) else (events, more)
 
@@ -248,21 +251,27 @@ class HidingLedger:
     ) -> list[Memory]:
         return self._ledger.mark_indexed(memories, by_writer=by_writer, behind=behind)
 
-    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
+    def read_messages(
+        self, tenant: str, refs: Sequence[MessageRef], *, most_chars: int | None = None
+    ) -> dict[MessageRef, Message]:
         with self._ledger.erasures_beside(tenant) as beside:
-            found = self._ledger.read_messages(tenant, refs)
+            found = self._ledger.read_messages(tenant, refs, most_chars=most_chars)
+        await_turn()
         markers = self._judging(tenant, found, beside)
         return {message.ref: message for message in uncovered(found.values(), markers)}
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         markers = self._markers(tenant)
-        return uncovered(self._ledger.job_messages(tenant, job_id), markers)
+        found = self._ledger.job_messages(tenant, job_id)
+        await_turn()
+        return uncovered(found, markers)
 
-    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> tuple[dict[str, list[Message]], int]:
         markers = self._markers(tenant)
-        found = self._ledger.messages_of_jobs(tenant, job_ids)
+        found, looked = self._ledger.messages_of_jobs(tenant, job_ids)
+        await_turn()
         shown = {job_id: uncovered(messages, markers) for job_id, messages in found.items()}
-        return {job_id: messages for job_id, messages in shown.items() if messages}
+        return {job_id: messages for job_id, messages in shown.items() if messages}, looked
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         with self._ledger.erasures_beside(scope.tenant) as beside:
@@ -280,6 +289,7 @@ class HidingLedger:
     ) -> tuple[list[Message], str | None]:
         markers = self._markers(tenant)
         found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=cursor)
+        await_turn()
         return uncovered(found, markers), following
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
@@ -312,6 +322,7 @@ class HidingLedger:
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
         with self._ledger.erasures_beside(tenant) as beside:
             found, following = self._ledger.jobs(tenant, limit=limit, cursor=cursor)
+        await_turn()
         markers = self._judging(tenant, found, beside)
         return [shown_job(job, markers) for job in found], following
 

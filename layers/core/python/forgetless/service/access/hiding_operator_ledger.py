@@ -10,6 +10,7 @@ from forgetless.domain.erasures import Erasure, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import HISTORIES_AT_ONCE, SCRUB_PATIENCE_S
+from forgetless.domain.loaded_bytes import await_turn
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.usage import Use, Used
 from forgetless.ports.ledger import Backlog, Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
@@ -89,6 +90,7 @@ class HidingOperatorLedger(HidingLedger):
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
         markers = self._markers(tenant)
         page = self.whole.list_events(tenant, limit=limit, cursor=cursor)
+        await_turn()
         if markers is None:
             return page
         kept = tuple(event for event in page.items if not markers.cover(event.memory))

@@ -169,17 +169,19 @@ class LimitedLedger:
         self._check(memory.scope for memory in memories)
         return self._ledger.mark_indexed(memories, by_writer=by_writer, behind=behind)
 
-    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
-        found = self._ledger.read_messages(tenant, refs)
+    def read_messages(
+        self, tenant: str, refs: Sequence[MessageRef], *, most_chars: int | None = None
+    ) -> dict[MessageRef, Message]:
+        found = self._ledger.read_messages(tenant, refs, most_chars=most_chars)
         return {ref: message for ref, message in found.items() if self._mine(message.scope)}
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         return [message for message in self._ledger.job_messages(tenant, job_id) if self._mine(message.scope)]
 
-    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
-        found = self._ledger.messages_of_jobs(tenant, job_ids)
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> tuple[dict[str, list[Message]], int]:
+        found, looked = self._ledger.messages_of_jobs(tenant, job_ids)
         mine = {job_id: [one for one in messages if self._mine(one.scope)] for job_id, messages in found.items()}
-        return {job_id: messages for job_id, messages in mine.items() if messages}
+        return {job_id: messages for job_id, messages in mine.items() if messages}, looked
 
     def messages_without_job(
         self, tenant: str, *, limit: int, cursor: str | None = None
@@ -338,7 +340,7 @@ class LimitedLedger:
 
     def _without_others(self, tenant: str, refs: Sequence[MessageRef]) -> list[MessageRef]:
         """The references without those to other users' messages. An erased one may still be in a row's words."""
-        found = self._ledger.read_messages(tenant, refs)
+        found = self._ledger.read_messages(tenant, refs, most_chars=0)
         return [ref for ref in refs if ref not in found or self._mine(found[ref].scope)]
 
     def _mine(self, scope: Scope) -> bool:

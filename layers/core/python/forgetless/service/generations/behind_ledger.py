@@ -31,8 +31,10 @@ class BehindLedger:
     def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
         return self._ledger.superseded_ids(tenant, memory_id, limit=limit)
 
-    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
-        return self._ledger.read_messages(tenant, refs)
+    def read_messages(
+        self, tenant: str, refs: Sequence[MessageRef], *, most_chars: int | None = None
+    ) -> dict[MessageRef, Message]:
+        return self._ledger.read_messages(tenant, refs, most_chars=most_chars)
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
         return self._ledger.erase_messages(tenant, refs, at=at)

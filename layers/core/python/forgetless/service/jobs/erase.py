@@ -28,7 +28,6 @@ from forgetless.domain.limits import ERASE_IN_REQUEST_S, SCRUB_PATIENCE_S
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
-from forgetless.service.history_portions import few_of
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.erase_exports import erase_exports, has_exports
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
@@ -206,8 +205,6 @@ class EraseWork:
     def _erase_messages(self, erasure: Erasure, place: _Place) -> tuple[str | None, int]:
         tenant, target = erasure.tenant, erasure.targets[place.target]
         found, page = self._ledger.scope_messages(tenant, target.ids, limit=_STEP, cursor=place.page)
-        if (few := few_of(found, lambda message: len(message.content))) < len(found):
-            found, page = self._ledger.scope_messages(tenant, target.ids, limit=few, cursor=place.page)
         covered = [message for message in found if erasure.covers(message)]
         # Jobs end before their messages go: without messages, nobody would find them here again.
         for job_id in dict.fromkeys(message.ref.job_id for message in covered):

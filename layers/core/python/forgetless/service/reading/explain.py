@@ -14,6 +14,7 @@ from forgetless.domain.filters.ast import And
 from forgetless.domain.filters.describe import failed_conditions
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.filters.expiration import unexpired
+from forgetless.domain.loaded_bytes import give_turn
 from forgetless.domain.memory import Memory
 from forgetless.domain.recipe import Recipe, Words
 from forgetless.domain.scoring import Scorer
@@ -150,6 +151,7 @@ class ExplainService:
         where = request.where if request.show_expired else And((request.where, unexpired(reference)))
         words = self._recipe.query_words(request.query.strip())
         text = asked_text(self._recipe, self._names, request)
+        give_turn()  # embedder and index are waited for
         vector = query_vector(self._embedder, text)
         limit = min(first_limit(request.top_k), _MOST)
         near = self._index.search_vector(request.tenant, vector, where, limit) if vector else []

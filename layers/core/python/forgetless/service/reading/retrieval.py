@@ -225,12 +225,10 @@ class Retrieval:
                 _complete(asked, worded, look, places=request.top_k)
                 read = _confirmed(asked, look.candidates)
                 # Each completion is a call, so more places are made sure of only where some of the first are refused.
-                if (
-                    read.refused
-                    and not has_read_enough()
-                    and _complete(asked, worded, look, places=request.top_k + _READ_MARGIN)
-                ):
-                    read = _confirmed(asked, look.candidates)
+                if read.refused and not has_read_enough():
+                    give_turn()
+                    if _complete(asked, worded, look, places=request.top_k + _READ_MARGIN):
+                        read = _confirmed(asked, look.candidates)
                 # A look that has read enough ends early, and may have found less than the one before.
                 best = max(best, read.found, key=len) if has_read_enough() else read.found
                 if read.refused:

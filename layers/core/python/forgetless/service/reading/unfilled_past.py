@@ -14,6 +14,7 @@ from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.limits import SCANNED_ROWS
+from forgetless.domain.loaded_bytes import give_turn
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.recipe import Recipe, Words
@@ -106,6 +107,7 @@ class UnfilledPast:
         told = self._indexer.told(memories, talk)
         words, signals = zip(*map(self._recipe.row, told), strict=True)
         keys = [(memory.id, memory.version) for memory in memories]
+        give_turn()  # index and embedder are waited for
         held = self._index.vectors(request.tenant, keys)
         vectors: dict[str, Sequence[float]] = {id_: vector for (id_, _), vector in held.items()}
         matched = self._recipe.matches(self._recipe.query_words(request.query.strip()), words)

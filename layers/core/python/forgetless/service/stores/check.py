@@ -54,7 +54,7 @@ class StoreCheck:
         self._ledger = ledger
         self._index = index
         self._recipe = recipe
-        self._samples = Samples(ledger=ledger, index=index, clock=clock)
+        self._samples = Samples(ledger=ledger, index=index)
         self._collection = collection
         self._clock = clock
 

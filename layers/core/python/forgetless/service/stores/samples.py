@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from forgetless.domain.limits import HISTORIES_AT_ONCE
 from forgetless.domain.memory import Memory, random_place
-from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
+from forgetless.service.read_portions import memories_in_portions
 
 __all__ = ["Samples"]
-
-#: Pending memories that are read to distinguish late rows from lost ones. If there are more, no answer is possible.
-_MOST_PENDING = 1000
 
 Key = tuple[str, int]
 
@@ -27,12 +23,11 @@ class Samples:
     unless it is set aside because embedder or index refuse it.
     """
 
-    def __init__(self, *, ledger: Ledger, index: Index, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, index: Index) -> None:
         self._ledger = ledger
         #: With what an open erasure hides: it is rightly in the index until the erasure has removed it.
         self._whole = ledger.whole if isinstance(ledger, HidingOperatorLedger) else ledger
         self._index = index
-        self._clock = clock
 
     def missing(self, tenant: str, limit: int) -> tuple[int, list[Key]]:
         """Samples of up to `limit` live memories; wrong are those without a row."""
@@ -52,9 +47,7 @@ class Samples:
         }
         live = self._live(self._whole, tenant, sorted(rows))
         suspects = sorted(rows - live)
-        pending = self._pending(tenant) if suspects else set()
-        if pending is None:
-            return 0, []
+        pending = self._pending(tenant, suspects)
         late = [key for key in suspects if key[0] not in pending]
         still = self._index.held(tenant, late)
         return len(rows), sorted(still - self._live(self._whole, tenant, sorted(still)))
@@ -65,9 +58,7 @@ class Samples:
         keys = [(memory.id, memory.version - 1) for memory in sample]
         held = self._index.past.held(tenant, keys) if keys else {}
         lacking = [_key(memory) for memory, key in zip(sample, keys, strict=True) if key not in held]
-        waiting = self._pending(tenant) if lacking else set()
-        if waiting is None:
-            return len(keys), []
+        waiting = self._pending(tenant, lacking)
         there = self._live(self._ledger, tenant, [key for key in lacking if key[0] not in waiting])
         again = self._index.past.held(tenant, [(id_, version - 1) for id_, version in there]) if there else {}
         return len(keys), sorted(key for key in there if (key[0], key[1] - 1) not in again)
@@ -78,40 +69,34 @@ class Samples:
         past = self._index.past
         rows = {*past.keys(tenant, limit=half), *past.keys(tenant, limit=half, beyond=random_place())}
         suspects = sorted(rows - self._versions(tenant, rows))
-        waiting = self._pending(tenant) if suspects else set()
-        if waiting is None:
-            return 0, []
+        waiting = self._pending(tenant, suspects)
         still = set(past.held(tenant, [key for key in suspects if key[0] not in waiting]))
         return len(rows), sorted(still - self._versions(tenant, still))
 
     def _versions(self, tenant: str, keys: Iterable[Key]) -> set[Key]:
         """Those of these keys that are versions of memories which are not deleted."""
         keys = set(keys)
-        found = self._whole.read(tenant, sorted({id_ for id_, _ in keys}))
-        there = {id_: memory for id_, memory in found.items() if not memory.deleted}
-        return {(id_, version) for id_, version in keys if id_ in there and version <= there[id_].version}
+        there: dict[str, int] = {}
+        for _, found in memories_in_portions(self._whole, tenant, sorted({id_ for id_, _ in keys})):
+            there |= {id_: memory.version for id_, memory in found.items() if not memory.deleted}
+        return {(id_, version) for id_, version in keys if version <= there.get(id_, 0)}
 
     def _surely(self, tenant: str, suspects: list[Key]) -> list[Key]:
-        pending = self._pending(tenant) if suspects else set()
-        if pending is None:
-            return []
+        pending = self._pending(tenant, suspects)
         late = [key for key in suspects if key[0] not in pending]
         lost = set(late) - self._index.held(tenant, late)
         return sorted(lost & self._live(self._ledger, tenant, sorted(lost)))
 
     def _live(self, ledger: Ledger, tenant: str, keys: list[Key]) -> set[Key]:
-        found = ledger.read(tenant, list(dict.fromkeys(id_ for id_, _ in keys)))
-        return {_key(memory) for memory in found.values() if memory.live} & set(keys)
+        live: set[Key] = set()
+        for _, found in memories_in_portions(ledger, tenant, [id_ for id_, _ in keys]):
+            live |= {_key(memory) for memory in found.values() if memory.live}
+        return live & set(keys)
 
-    def _pending(self, tenant: str) -> set[str] | None:
-        """The ids of pending and of set-aside memories; None when there are too many to read."""
-        waiting = self._ledger.unindexed(before=self._clock.now(), limit=_MOST_PENDING, tenant=tenant)
-        aside = self._ledger.set_aside(tenant, limit=_MOST_PENDING)
-        # Half of what is read at once, because this weighs a memory by its own count of bytes.
-        heavy = 2 * sum(memory.stored_bytes for memory in waiting) >= HISTORIES_AT_ONCE
-        if heavy or max(len(waiting), len(aside)) >= _MOST_PENDING:
-            return None
-        return {memory.id for memory in waiting} | {one.memory_id for one in aside}
+    def _pending(self, tenant: str, keys: Iterable[Key]) -> set[str]:
+        """Those of these memories that are pending or set aside."""
+        ids = list(dict.fromkeys(id_ for id_, _ in keys))
+        return self._ledger.pending(tenant, ids) if ids else set()
 
 
 def _key(memory: Memory) -> Key:

@@ -11,6 +11,7 @@ from forgetless.domain.export_lines import event_line, header_line, job_line
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, Message
 from forgetless.ports.ledger import Ledger
+from forgetless.service.transfer.jobs_with_messages import jobs_page, removed_jobs_page
 
 __all__ = ["EventExport", "ExportPortion", "removed_job"]
 
@@ -95,19 +96,16 @@ class EventExport:
         return self._jobs(tenant, phase, place, limit)
 
     def _jobs(self, tenant: str, phase: _Phase, place: str | None, limit: int) -> ExportPortion:
-        jobs, following = self._ledger.jobs(tenant, limit=limit, cursor=place)
-        messages = self._ledger.messages_of_jobs(tenant, [job.id for job in jobs])
-        lines = self._job_lines(phase, [(job, messages.get(job.id, [])) for job in jobs])
-        only = (str(phase), jobs[0].id) if len(jobs) == 1 else None
+        jobs, following = jobs_page(self._ledger, tenant, limit=limit, cursor=place)
+        lines = self._job_lines(phase, jobs)
+        only = (str(phase), jobs[0][0].id) if len(jobs) == 1 else None
         return ExportPortion(lines, 0, phase.cursor(following, then=_MESSAGES), only)
 
     def _messages(self, tenant: str, phase: _Phase, place: str | None, limit: int) -> ExportPortion:
         """Each of these jobs is written as one that succeeded without results, so an import keeps its messages."""
-        found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=place)
-        ids = list(dict.fromkeys(message.ref.job_id for message in found))
-        said = self._ledger.messages_of_jobs(tenant, ids)
-        lines = self._job_lines(phase, [(removed_job(said[id_]), said[id_]) for id_ in ids if id_ in said])
-        only = (str(phase), ids[0]) if len(ids) == 1 else None
+        found, following = removed_jobs_page(self._ledger, tenant, limit=limit, cursor=place)
+        lines = self._job_lines(phase, [(removed_job(said), said) for said in found])
+        only = (str(phase), found[0][0].ref.job_id) if len(found) == 1 else None
         return ExportPortion(lines, 0, phase.cursor(following, then=_EVENTS), only)
 
     def _events(self, tenant: str, phase: _Phase, place: str | None, limit: int) -> ExportPortion:

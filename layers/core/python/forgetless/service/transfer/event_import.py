@@ -11,6 +11,7 @@ from typing import Any
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, read_record
 from forgetless.domain.imported_memory import check_imported, check_imported_job, kept_request
+from forgetless.domain.imported_messages import check_imported_messages
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import MAX_IMPORTED_CHARS, RequestLimits
@@ -180,6 +181,7 @@ class EventImport:
                 note_scope(one.memory.scope)
             else:
                 check_imported_job(*one, prompt_chars=self._limits.prompt_chars, message_chars=most_chars)
+                check_imported_messages(one[1], self._limits)
                 for scope in {one[0].scope, *(message.scope for message in one[1])}:
                     note_scope(scope)
         return reads

@@ -34,6 +34,7 @@ from forgetless.service.merged_lists import list_spelled
 from forgetless.service.projects.feedback import FEEDBACK
 from forgetless.service.projects.settings import PROJECT
 from forgetless.service.transfer.event_export import removed_job
+from forgetless.service.transfer.jobs_with_messages import jobs_page, removed_jobs_page
 
 __all__ = ["PersonExport", "PersonPortion"]
 
@@ -157,18 +158,13 @@ class PersonExport:
         return lines, page.cursor
 
     def _jobs(self, person: _Person, place: str | None) -> tuple[list[bytes], str | None]:
-        jobs, following = self._ledger.jobs(person.tenant, limit=_PAGE, cursor=place)
-        messages = self._ledger.messages_of_jobs(person.tenant, [job.id for job in jobs])
-        return [line for job in jobs for line in _lines_of(person, job, messages.get(job.id, []))], following
+        jobs, following = jobs_page(self._ledger, person.tenant, limit=_PAGE, cursor=place)
+        return [line for job, messages in jobs for line in _lines_of(person, job, messages)], following
 
     def _messages(self, person: _Person, place: str | None) -> tuple[list[bytes], str | None]:
         """Messages of jobs that retention has removed."""
-        found, following = self._ledger.messages_without_job(person.tenant, limit=_PAGE, cursor=place)
-        ids = list(dict.fromkeys(message.ref.job_id for message in found if person.owns(message.scope)))
-        said = self._ledger.messages_of_jobs(person.tenant, ids)
-        return [line for id_ in ids if id_ in said for line in _lines_of(person, removed_job(said[id_]), said[id_])], (
-            following
-        )
+        found, following = removed_jobs_page(self._ledger, person.tenant, limit=_PAGE, cursor=place, of=person.owns)
+        return [line for said in found for line in _lines_of(person, removed_job(said), said)], following
 
     def _documents(self, kind: str) -> _Part:
         def part(person: _Person, place: str | None) -> tuple[list[bytes], str | None]:

@@ -187,7 +187,7 @@ class ExtractionCalls:
         ids = list(dict.fromkeys(chain.from_iterable(call.shown.memories for call in calls)))
         refs = list(dict.fromkeys(chain.from_iterable(call.shown.messages for call in calls)))
         memories = {id_ for id_, deleted in self._ledger.known_ids(job.tenant, ids).items() if not deleted}
-        messages = self._ledger.read_messages(job.tenant, refs).keys()
+        messages = self._ledger.read_messages(job.tenant, refs, most_chars=0).keys()
         intact = [memories >= {*call.shown.memories} and messages >= {*call.shown.messages} for call in calls]
         # If all are, something was shown to the calls that nobody keeps.
         course.done = course.done.up_to(intact.index(False) if False in intact else 0)

@@ -11,6 +11,7 @@ from forgetless.domain.errors import DependencyError, IndexUnavailableError
 from forgetless.domain.limits import EMBEDDED_AT_ONCE
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.recipe import Recipe, Told, combine
+from forgetless.domain.said import MOST_CONTEXT_CHARS
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import Content, IndexRow, Key, RequestIndex
 from forgetless.service.known_names import KnownNames
@@ -32,7 +33,9 @@ class IndexedLedger(Protocol):
 
     def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]: ...
 
-    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]: ...
+    def read_messages(
+        self, tenant: str, refs: Sequence[MessageRef], *, most_chars: int | None = None
+    ) -> dict[MessageRef, Message]: ...
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int: ...
 
@@ -208,14 +211,14 @@ class Indexer:
             return {}
 
     def context_messages(self, memories: Iterable[Memory]) -> dict[MessageRef, Message]:
-        """The messages that are context of these memories, without erased ones."""
+        """The beginnings of the messages that are context of these memories, without erased ones."""
         wanted: defaultdict[str, set[MessageRef]] = defaultdict(set)
         for memory in memories:
             wanted[memory.scope.tenant].update(memory.context)
         found: dict[MessageRef, Message] = {}
         for tenant, refs in wanted.items():
             if refs:
-                found |= self._ledger.read_messages(tenant, sorted(refs))
+                found |= self._ledger.read_messages(tenant, sorted(refs), most_chars=MOST_CONTEXT_CHARS)
         return found
 
     def forget_erased(self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message], *, at: str) -> None:
@@ -226,7 +229,9 @@ class Indexer:
         """
         for tenant, portion in by_tenant(memories).items():
             carried = {ref for memory in portion for ref in memory.context if ref in talk}
-            gone = carried - self._ledger.read_messages(tenant, sorted(carried)).keys() if carried else set()
+            gone = (
+                carried - self._ledger.read_messages(tenant, sorted(carried), most_chars=0).keys() if carried else set()
+            )
             if gone:
                 self._ledger.erase_messages(tenant, sorted(gone), at=at)
 

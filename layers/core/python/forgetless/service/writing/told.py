@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.names import NO_NAMES, NameSet
 from forgetless.domain.recipe import Recipe, Told
-from forgetless.domain.said import Said
+from forgetless.domain.said import MOST_CONTEXT_CHARS, Said
 from forgetless.domain.scope import Scope
 from forgetless.domain.speakers import message_of
 from forgetless.service.known_names import KnownNames
@@ -51,7 +52,9 @@ class ToldMemories:
         for memory in memories:
             if _is_message(memory):
                 own = message_of(memory)
-                needed[memory.scope].setdefault(own.ref, own)
+                said = needed[memory.scope].setdefault(own.ref, own)
+                if _is_beginning(said, own):
+                    needed[memory.scope][own.ref] = replace(said, content=own.content)
         return {scope: dict(zip(some, self.said(list(some.values())), strict=True)) for scope, some in needed.items()}
 
     def _told(
@@ -69,7 +72,7 @@ class ToldMemories:
     def _own_said(self, memory: Memory, talk: Mapping[MessageRef, Message], said: dict[MessageRef, Said]) -> Said:
         """What the memory itself says, which may have been changed since it was said."""
         own = message_of(memory)
-        if own.ref not in talk or talk[own.ref].content == own.content:
+        if own.ref not in talk or talk[own.ref].content == own.content or _is_beginning(talk[own.ref], own):
             return said[own.ref]
         others = [talk[ref] for ref in said if ref in talk and ref != own.ref]
         return self.said([*others, own])[-1]
@@ -84,6 +87,11 @@ def _is_message(memory: Memory) -> bool:
 def _heard(memory: Memory, talk: Mapping[MessageRef, Message]) -> list[MessageRef]:
     """Its context; an imported line may name any message, but others' words must not be found under this memory."""
     return [ref for ref in memory.context if ref in talk and talk[ref].scope == memory.scope]
+
+
+def _is_beginning(said: Message, own: Message) -> bool:
+    """Whether it was read as the context of others, of which the beginning is enough."""
+    return len(said.content) == MOST_CONTEXT_CHARS and own.content.startswith(said.content)
 
 
 def _follows(ref: MessageRef, memory: Memory) -> bool:

@@ -106,7 +106,8 @@ def _shown(place: ImportPlace) -> Response:
 ROUTES = (
     Route("POST", "/import-jobs", begin_import, needs=Role.ADMIN),
     Route("POST", "/import-jobs/{job_id}/lines", import_lines, needs=Role.ADMIN, kept=False),
-    Route("POST", "/import-checks", check_import, needs=Role.ADMIN, kept=False),
+    Route("POST", "/import-checks", check_import, needs=Role.ADMIN, kept=False, only_reads=True),
     Route("POST", "/export-jobs", begin_export, needs=Role.ADMIN),
-    Route("POST", "/export-jobs/{job_id}/lines", export_lines, needs=Role.ADMIN, kept=False),
+    # What it stores is its place, which a repeat stores as well.
+    Route("POST", "/export-jobs/{job_id}/lines", export_lines, needs=Role.ADMIN, kept=False, only_reads=True),
 )
