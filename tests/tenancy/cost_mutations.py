@@ -267,8 +267,6 @@ _SURFACES = (
         "service/jobs/sweep.py",
         "if not self._doubtful(tenant):",
         "if True:",
-        "if (done.indexed or done.left) and not self._doubtful(tenant):",
-        "if done.indexed or done.left:",
         (_EMBEDDING, "-k", "another_tenant"),
     ),
     Mutation(

@@ -184,8 +184,8 @@ ROOM = (
     Mutation(
         "reads: a second look loses what the first found",
         "service/reading/retrieval.py",
-        "if refused and not has_read_enough():",
-        "if refused:",
+        "if read.refused and not has_read_enough():",
+        "if read.refused:",
         (_READS, "-k", "second_look"),
     ),
     Mutation(
@@ -208,6 +208,8 @@ ROOM = (
         "lambda row: len(row[-1]), most=most",
         "lambda row: 0, most=most",
         ("tests/contract/ledger/test_memories.py", "-k", "portions_of_bytes"),
+    ),
+    Mutation(
         "reads: administrators' reads take no turn",
         "api/routing.py",
         'return not (self.method == "GET" or self.only_reads or self.role is Role.READ)',
@@ -231,8 +233,8 @@ ROOM = (
     Mutation(
         "reads: the second part of a look keeps the turn",
         "service/reading/retrieval.py",
-        "if refused and not has_read_enough():\n                    give_turn()",
-        "if refused and not has_read_enough():",
+        "if read.refused and not has_read_enough():\n                    give_turn()",
+        "if read.refused and not has_read_enough():",
         (_READS, "-k", "waits_for_the_index"),
     ),
     Mutation(
@@ -357,7 +359,7 @@ ROOM = (
     Mutation(
         "reads: what waits for the index is read whatever it weighs (DynamoDB)",
         "adapters/ledger_dynamodb/pending.py",
-        "body_bytes, most=HISTORIES_AT_ONCE",
+        "body_bytes, most=most",
         "body_bytes, most=1 << 60",
         (_MESSAGES, "-k", "waits_for_the_index and dynamodb"),
     ),
