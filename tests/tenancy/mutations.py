@@ -516,8 +516,8 @@ _EXTRACTION = (
     Mutation(
         "extraction: what a refusal quotes changes other requests",
         "adapters/llm_http.py",
-        "lasting is form and form.lasts(refusal, body)",
-        "lasting is form",
+        "if form.lasts(refusal, body, messages):",
+        "if True:",
         ("tests/unit/adapters/test_llm_http.py", "-k", "quotes_of_the_request"),
     ),
     Mutation(

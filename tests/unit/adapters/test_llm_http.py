@@ -149,6 +149,24 @@ def test_what_a_refusal_quotes_of_the_request_changes_no_other_request(quoted: s
     assert last["response_format"]["type"] == "json_schema"
 
 
+@pytest.mark.parametrize("option", ["user", "store", "top_logprobs"])
+def test_what_stands_in_our_own_words_or_everywhere_is_a_reason_all_the_same(option: str) -> None:
+    own = "This is about what a user said, stored in JSON; top_logprobs are ours."
+    said = [ChatMessage("system", own, len(own)), ChatMessage("user", "the user likes tea")]
+
+    def answer(request: Request) -> Answer:
+        if option in request.body or "seed" in request.body:
+            named = "seed" if "seed" in request.body else option
+            return Answer(422, {"error": {"message": f"Extra inputs are not permitted: {named}"}})
+        return content("{}")
+
+    with serve(answer) as server:
+        client = llm(server, options={option: "a", "seed": 1})
+        for _ in range(2):
+            client.complete(said, schema=SCHEMA, deadline_s=5)
+    assert len(server.requests) == 4, "both are left out from then on"
+
+
 def test_a_400_of_another_reason_is_not_remembered_as_a_format() -> None:
     with serve(in_turn(Answer(400), Answer(400), Answer(400), content("{}"))) as server:
         client = llm(server)

@@ -74,6 +74,30 @@ def test_who_works_in_small_steps_is_awaited_for_a_moment_before_a_tenant_that_h
     thread.join(10)
 
 
+def test_the_time_in_which_others_wait_for_it_counts_as_work_of_a_tenant() -> None:
+    """Otherwise one that works for a moment and comes again and again would keep the turn idle."""
+    clock = FakeClock()
+    turn, taken = HeavyTurn(clock.monotonic), threading.Event()
+    for owner, seconds in (("busy", 0.05), ("small", 0.001)):
+        assert turn.take(owner)
+        clock.advance(seconds)
+        turn.give(owner)
+
+    def work() -> None:
+        assert turn.take("busy")
+        taken.set()
+
+    thread, rounds = start(work), 0
+    while not taken.wait(0.02):
+        rounds += 1
+        assert rounds < 20
+        clock.advance(0.005)
+        assert turn.take("small")
+        turn.give("small")
+    thread.join(10)
+    assert rounds >= 5
+
+
 def test_who_waits_too_long_fails_or_goes_on_beside_others() -> None:
     assert not _held().take("b", patience_s=0.01)
 

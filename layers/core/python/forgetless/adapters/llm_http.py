@@ -102,7 +102,8 @@ class HttpLlm:
             after = form.after(refusal, body)
             if after is None:
                 raise self._refused(reply, body)
-            lasting = after if lasting is form and form.lasts(refusal, body) else lasting
+            if form.lasts(refusal, body, messages):
+                lasting = after if lasting is form else lasting.after(refusal, body) or lasting
             form = after
         completion = self._completion(reply)
         # Remembered only after a success, because the refusals may have had another reason.

@@ -98,14 +98,15 @@ class RequestForm:
         )
         return replace(self, format=self.format + 1) if unnamed or _says(_OF_FORMAT, reason, given) else None
 
-    def lasts(self, refusal: Refusal, sent: Mapping[str, Any]) -> bool:
+    def lasts(self, refusal: Refusal, sent: Mapping[str, Any], messages: Sequence[ChatMessage]) -> bool:
         """Whether the server would refuse the same of any other request.
 
         It would not if only words of the prompt or of the schema, which servers quote, look like a reason.
         """
         if refusal.code == INVALID_OUTPUT:
             return False
-        return self.after(refusal, sent, _given(sent)) == self.after(refusal, sent)
+        given = "\n".join([*(one.content[one.own :] for one in messages), *_choices(sent.get(_FORMAT))]).lower()
+        return self.after(refusal, sent, given) == self.after(refusal, sent)
 
     def changes(self, before: RequestForm) -> dict[str, Any]:
         """What is sent otherwise than before, for the log."""
@@ -151,16 +152,12 @@ def read_options(variable: str, text: str) -> Mapping[str, Any]:
 
 
 def _says(words: re.Pattern[str], reason: str, given: str) -> bool:
-    """Whether a reason has these words, other than in what it quotes."""
-    return any(found.group() not in given for found in words.finditer(reason))
-
-
-def _given(sent: Mapping[str, Any]) -> str:
-    """What clients have written of a request: its messages, and the names that its schema lets the LLM choose from."""
-    return "\n".join([*(one["content"] for one in sent["messages"]), *_choices(sent.get(_FORMAT))]).lower()
+    """Whether a reason has these words, other than in what it quotes. A usual word, such as `user`, is everywhere."""
+    return any(found.group().isalpha() or found.group() not in given for found in words.finditer(reason))
 
 
 def _choices(schema: object) -> Iterator[str]:
+    """The names that a schema lets the LLM choose from: clients write them."""
     if isinstance(schema, Mapping):
         for name, member in schema.items():
             yield from (str(one) for one in member) if name == "enum" else _choices(member)

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from forgetless.api.base_path import service_url
 from forgetless.api.caller import HEALTH_PATH, MCP_PATH, OAUTH_PATHS, Caller, is_open_path, set_caller
-from forgetless.api.routing import Runner, begin_open_page
+from forgetless.api.routing import Runner, note_open_page
 from forgetless.domain.errors import AuthenticationError, ForgetlessError
 from forgetless.ports.trace import name_tenant
 
@@ -48,10 +48,10 @@ class Authentication:
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:
+        note_open_page(without_key=False)
         if is_open_path(scope["path"]) and scope["method"] in {"GET", "HEAD"}:
             caller = await self._of_open_page(scope)
-            if caller.key is None:
-                begin_open_page()
+            note_open_page(without_key=caller.key is None)
             return caller
         if self._tokens is not None and scope["path"] in OAUTH_PATHS:
             return Caller(self._services, None)

@@ -27,7 +27,7 @@ from forgetless.domain.loaded_bytes import loading
 from forgetless.domain.usage import UsageKind
 from forgetless.ports.trace import current_trace
 
-__all__ = ["Route", "Runner", "begin_open_page", "endpoint_on", "pool", "reading", "run_inline"]
+__all__ = ["Route", "Runner", "endpoint_on", "note_open_page", "pool", "reading", "run_inline"]
 
 T = TypeVar("T")
 
@@ -109,9 +109,12 @@ _open_page: ContextVar[bool] = ContextVar("open_page", default=False)
 _OPEN_PAGES = "\x00"
 
 
-def begin_open_page() -> None:
-    """Note that the current request is one for a page that needs no key, and came without one."""
-    _open_page.set(True)
+def note_open_page(*, without_key: bool) -> None:
+    """Note whether the current request is one for a page that needs no key, and came without one.
+
+    Each request says so: a server may begin one in the context of the one before on its connection.
+    """
+    _open_page.set(without_key)
 
 
 async def run_inline(call: Callable[[], T], /) -> T:

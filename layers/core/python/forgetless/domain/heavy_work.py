@@ -6,7 +6,7 @@ step. Where a process serves one request at a time, nobody waits.
 Of those who wait, the tenant that has worked least lately is next. Filters work for milliseconds at a time and come
 again at once, and bodies for hundreds of them: in the order of arrival, a filter over a thousand memories would wait
 for a thousand bodies of another tenant. So after its work a tenant is awaited for some milliseconds, if those who wait
-have worked more.
+have worked more. The time in which others wait for it counts as its work.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class HeavyTurn:
         self._worked: dict[str, tuple[float, float]] = {}
         #: Whose work ended last, and until when it is awaited again.
         self._awaited: tuple[str, float] = ("", 0.0)
+        #: Since when somebody waits for that although the turn is free.
+        self._idle_since: float | None = None
 
     def take(self, owner: str, *, patience_s: float = _PATIENCE_S) -> bool:
         """Wait for the turn; False if it did not come in time."""
@@ -62,8 +64,11 @@ class HeavyTurn:
                     left = give_up - self._clock()
                     if left <= 0:
                         return False
+                    if self._since is None and self._idle_since is None:
+                        self._idle_since = self._clock()
                     self._changed.wait(min(rest, left))
                 self._since = self._clock()
+                self._count_idle(self._since)
                 return True
             finally:
                 self._waiting[owner] -= 1
@@ -77,7 +82,7 @@ class HeavyTurn:
             now, since = self._clock(), self._since
             assert since is not None
             self._since = None
-            self._worked[owner] = (self._lately(owner, now) + now - since, now)
+            self._add(owner, now - since, now)
             self._worked = {one: work for one, work in self._worked.items() if self._lately(one, now) > _LEAST_S}
             self._awaited = (owner, now + _AWAITED_S)
             self._changed.notify_all()
@@ -94,6 +99,14 @@ class HeavyTurn:
         finally:
             if taken:
                 self.give(owner)
+
+    def _add(self, owner: str, seconds: float, now: float) -> None:
+        self._worked[owner] = (self._lately(owner, now) + seconds, now)
+
+    def _count_idle(self, now: float) -> None:
+        if self._idle_since is not None:
+            self._add(self._awaited[0], now - self._idle_since, now)
+            self._idle_since = None
 
     def _rest(self, owner: str) -> float:
         """After how many seconds to look again whether it is this owner's turn; 0 if it is."""

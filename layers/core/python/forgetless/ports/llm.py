@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 __all__ = ["ChatMessage", "Completion", "Llm"]
@@ -11,10 +11,14 @@ __all__ = ["ChatMessage", "Completion", "Llm"]
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a completion. Its role is system, user or assistant."""
+    """One message of a completion. Its role is system, user or assistant.
+
+    The first `own` characters are the service's words, and no client's.
+    """
 
     role: str
     content: str
+    own: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

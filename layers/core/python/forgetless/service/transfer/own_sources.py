@@ -11,7 +11,7 @@ from forgetless.ports.request_ledger import MessageStore
 
 __all__ = ["with_own_sources"]
 
-#: How many messages are read at once: each may have 200,000 characters.
+#: How many messages are read at once, without what they say.
 _READ_AT_ONCE = 50
 
 
@@ -24,7 +24,7 @@ def with_own_sources(ledger: MessageStore, tenant: str, events: Sequence[Event])
     refs = sorted({ref for event in events for ref in (*event.memory.sources, *event.memory.context)})
     scopes: dict[MessageRef, Scope] = {}
     for start in range(0, len(refs), _READ_AT_ONCE):
-        found = ledger.read_messages(tenant, refs[start : start + _READ_AT_ONCE])
+        found = ledger.read_messages(tenant, refs[start : start + _READ_AT_ONCE], most_chars=0)
         scopes |= {ref: message.scope for ref, message in found.items()}
     return [_with_own(event, scopes) for event in events]
 

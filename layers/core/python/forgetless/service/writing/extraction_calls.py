@@ -7,6 +7,7 @@ none. A later call is shown the facts of earlier ones as if they were memories, 
 from __future__ import annotations
 
 import logging
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -166,7 +167,8 @@ class ExtractionCalls:
                 raise
             course.calls += 1
             course.slowest_s = max(course.slowest_s, self._clock.monotonic() - began)
-            _add(course, given, FinishedCall(tuple(given.facts), portion.following, given.shown))
+            texts = {one.id: one.hash for one in given.existing if _is_superseded(one, given.facts)}
+            _add(course, given, FinishedCall(tuple(given.facts), portion.following, given.shown, texts))
             if course.done.refused:
                 self._known.found(job.tenant, course.context)
             if several:
@@ -228,16 +230,21 @@ class ExtractionCalls:
 
     def _extracted(self, course: _Course, ask: Ask) -> Extracted:
         facts = ask.whole(course.done.facts)
-        # Memories that an earlier process was shown. What has been changed since then may say something else now.
+        # Memories that an earlier process was shown, unless they say something else by now.
         named = dict.fromkeys(id_ for fact in facts for id_ in fact.supersedes if id_ not in course.existing)
+        texts = ChainMap(*(dict(call.texts) for call in course.done.calls))
         read = self._ledger.read(course.job.tenant, list(named)) if named else {}
-        unchanged = {id_: memory for id_, memory in read.items() if memory.updated_at <= course.job.created_at}
+        unchanged = {id_: memory for id_, memory in read.items() if texts.get(id_) == memory.hash}
         existing = {**course.existing, **unchanged}
         shown = Shown(
             tuple(dict.fromkeys(chain.from_iterable(call.shown.memories for call in course.done.calls))),
             tuple(dict.fromkeys(chain.from_iterable(call.shown.messages for call in course.done.calls))),
         )
         return Extracted(course.job, facts, list(existing.values()), shown)
+
+
+def _is_superseded(memory: Memory, facts: Sequence[Fact]) -> bool:
+    return any(memory.id in fact.supersedes for fact in facts)
 
 
 def _taken_over() -> LeaseLostError:

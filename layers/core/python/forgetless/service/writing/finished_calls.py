@@ -6,7 +6,7 @@ It is a part of the job's request, so it is erased with it: when the job succeed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -22,11 +22,15 @@ __all__ = ["FinishedCall", "FinishedCalls"]
 
 @dataclass(frozen=True, slots=True)
 class FinishedCall:
-    """One call: its facts, where the next one begins (None at the end), and what it was shown beside new messages."""
+    """One call: its facts, where the next one begins (None at the end), and what it was shown beside new messages.
+
+    `texts` has the hashes of the texts of memories that its facts supersede.
+    """
 
     facts: tuple[Fact, ...]
     following: Place | None
     shown: Shown
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class FinishedCalls:
             # An import may name any number.
             context = None if record["context"] is None else max(int(record["context"]), LEAST_CONTEXT)
             return cls(calls, context, bool(record["refused"]))
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             return cls()
 
 
@@ -90,6 +94,7 @@ def _dump(call: FinishedCall, job_id: str) -> dict[str, Any]:
         ],
         "next": None if call.following is None else [call.following.position, call.following.offset],
         "memories": call.shown.memories,
+        "texts": dict(call.texts),
         # Those of the add itself are most of them, and their job is known.
         "messages": [
             ref.position if ref.job_id == job_id else [ref.job_id, ref.position] for ref in call.shown.messages
@@ -111,4 +116,5 @@ def _load(record: Mapping[str, Any], job_id: str) -> FinishedCall:
     ]
     refs = [MessageRef(job_id, ref) if isinstance(ref, int) else MessageRef(*ref) for ref in record["messages"]]
     shown = Shown(tuple(record["memories"]), tuple(refs))
-    return FinishedCall(tuple(facts), None if following is None else Place(*following), shown)
+    texts = {str(id_): str(hash_) for id_, hash_ in record.get("texts", {}).items()}
+    return FinishedCall(tuple(facts), None if following is None else Place(*following), shown, texts)

@@ -247,7 +247,8 @@ def extraction_messages(
     }
     if categories:
         data["categories"] = dict(categories)
-    return [ChatMessage("system", rules), ChatMessage("user", _data(data))]
+    own = len(extraction_rules(None, agent=agent, categorised=bool(categories)))
+    return [ChatMessage("system", rules, own), ChatMessage("user", _data(data))]
 
 
 def procedure_rules(prompt: str | None) -> str:
@@ -259,12 +260,15 @@ def procedure_messages(messages: Sequence[Message], prompt: str | None, recorded
     """The prompt for a procedural memory; `recorded` is the end of what was recorded of earlier messages."""
     rules = procedure_rules(prompt) + (_PROCEDURE_GOES_ON if recorded else "")
     data = {**({"recorded_so_far": recorded} if recorded else {}), "messages": _new_messages(messages)}
-    return [ChatMessage("system", rules), ChatMessage("user", _data(data))]
+    return [
+        ChatMessage("system", rules, 0 if prompt and prompt.strip() else len(rules)),
+        ChatMessage("user", _data(data)),
+    ]
 
 
 def instructions_messages(use_case: str) -> list[ChatMessage]:
     """The prompt that generates custom instructions."""
-    return [ChatMessage("system", _INSTRUCTIONS), ChatMessage("user", _data({"application": use_case}))]
+    return [_own(_INSTRUCTIONS), ChatMessage("user", _data({"application": use_case}))]
 
 
 def export_messages(
@@ -273,15 +277,22 @@ def export_messages(
     """The prompt of an export to a schema."""
     shown = _remembered(memories)
     rules = _EXPORT + (_EXPORT_INSTRUCTIONS + instructions.strip() if instructions and instructions.strip() else "")
-    return [ChatMessage("system", rules), ChatMessage("user", _data({"export_schema": schema, "memories": shown}))]
+    return [
+        ChatMessage("system", rules, len(_EXPORT)),
+        ChatMessage("user", _data({"export_schema": schema, "memories": shown})),
+    ]
 
 
 def summary_messages(memories: Sequence[Memory]) -> list[ChatMessage]:
     """The prompt for a summary of memories."""
     return [
-        ChatMessage("system", _SUMMARY),
+        _own(_SUMMARY),
         ChatMessage("user", _data({"memories": _remembered(memories)})),
     ]
+
+
+def _own(rules: str) -> ChatMessage:
+    return ChatMessage("system", rules, len(rules))
 
 
 def _remembered(memories: Sequence[Memory]) -> list[dict[str, Any]]:

@@ -16,10 +16,10 @@ export function Keys({ params }) {
   const [made, setMade] = useState(null);
   const [more, setMore] = useState([]);
   const [failure, setFailure] = useState(null);
-  const { data, error, loading, reload } = useLoad((signal) => pageOf("api-keys", { signal }).finally(() => setMore([])), []);
+  const { data, error, loading, reload } = useLoad((signal) => pageOf("api-keys", { signal }).finally(() => { setMore([]); setFailure(null); }), []);
   const keys = data && [data, ...more].flatMap((page) => page.items);
   const cursor = (more.at(-1) ?? data)?.next;
-  const next = () => pageOf("api-keys", { query: { cursor } }).then((page) => setMore((all) => [...all, page]), setFailure);
+  const next = () => pageOf("api-keys", { query: { cursor } }).then((page) => { setFailure(null); setMore((all) => [...all, page]); }, setFailure);
   const revoke = async (key) => {
     await call("DELETE", `api-keys/${key.id}`);
     say({ text: t("The key is revoked.") });
