@@ -9,6 +9,7 @@ import pytest
 from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.domain.times import later
 from forgetless.ports.ledger import Ledger
 from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, job_id
 
@@ -184,14 +185,15 @@ def test_request_and_scope_of_a_finished_job_go_with_its_last_message(ledger: Le
 
 
 def test_messages_of_an_open_add_that_are_dated_back_hold_up_no_others(ledger: Ledger) -> None:
-    waiting = a_job("a", second=20)
+    waiting = a_job("a")
     ledger.put_job(waiting, [a_message("a", position) for position in range(60)])
     ledger.append(add(a_memory("c")), messages=[a_message("c", second=1)])
     assert ledger.expire_messages(before=at(9), limit=9) == 1
     assert ledger.job_messages("acme", job_id("c")) == []
-    # They go when they have been here for as long as others.
+    assert ledger.expire_messages(before=at(30), limit=99) == 0
+    # They are looked at again in an hour.
     ledger.append(
         add(a_memory("a")),
         completing=replace(waiting, state=JobState.SUCCEEDED, completed_at=at(21), updated_at=at(21)),
     )
-    assert ledger.expire_messages(before=at(30), limit=99) == 60
+    assert ledger.expire_messages(before=later(at(30), 3600), limit=99) == 60

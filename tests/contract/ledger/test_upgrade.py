@@ -149,6 +149,9 @@ def test_keys_of_schema_20_are_found_by_their_tenants_and_its_version_goes_on_us
             put(db, one.hash.encode(), one.record())
         put(db, b"h4", first)
         put(db, b"h5", later_one | {"tenant": "another"})
+        for number, damaged in enumerate(({"tenant": "other"}, {"tenant": 7, "created_at": at(0)}, 5)):
+            put(db, f"damaged {number}".encode(), damaged)
+        db.execute("INSERT INTO keys (hash, body, quotas) VALUES (?, ?, NULL)", (b"damaged too", b"xx"))
     with closing(SqliteLedger(path)) as ledger:
         assert ledger.keys(mine.tenant, limit=9) == ([mine], None)
         assert [key.hash for key in ledger.keys("acme", limit=9)[0]] == ["h2", "h4"]

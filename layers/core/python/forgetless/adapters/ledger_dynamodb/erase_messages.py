@@ -31,10 +31,10 @@ def erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
     return erased
 
 
-def expire(unit: Unit, wanted: Sequence[Key]) -> int:
+def expire(unit: Unit, wanted: Sequence[Key], again: str) -> int:
     """Remove messages that are over; returns their number.
 
-    What an add still has to read stays, however old its client says it is, and is over when its add is.
+    What an add still has to read stays, however old its client says it is, until the time `again` is over.
     """
     unit.load(wanted)
     items = {key: item for key in wanted if (item := unit.get(key)) is not None}
@@ -42,10 +42,10 @@ def expire(unit: Unit, wanted: Sequence[Key]) -> int:
     unit.load(dict.fromkeys(item_keys.job(*job) for job in jobs_of.values()))
     over = []
     for key, job in jobs_of.items():
-        if (since := jobs.open_since(unit, *job)) is None:
-            over.append(key)
+        if jobs.is_open(unit, *job):
+            message_items.wait(unit, key, again)
         else:
-            message_items.wait(unit, key, since)
+            over.append(key)
     removed = message_items.remove(unit, over)
     for tenant, job_id in dict.fromkeys(jobs_of[key] for key in over):
         _forget_orphan(unit, tenant, job_id)

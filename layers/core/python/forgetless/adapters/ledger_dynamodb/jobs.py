@@ -27,7 +27,7 @@ from forgetless.domain.usage import Use
 from forgetless.ports.ledger import Compaction, Tell
 from forgetless.ports.request_ledger import AcceptedJob
 
-__all__ = ["JobStore", "complete", "forget_request", "needed", "open_since"]
+__all__ = ["JobStore", "complete", "forget_request", "is_open", "needed"]
 
 #: The prefix of the partitions of lists of jobs.
 _LIST = "K"
@@ -211,10 +211,10 @@ def needed(job: Job) -> list[Key]:
     return [item_keys.job(job.tenant, job.id), *(claimed if job.lease_owner is not None else ())]
 
 
-def open_since(unit: Unit, tenant: str, job_id: str) -> str | None:
-    """When the job, whose item is loaded, was accepted; None if it has ended."""
+def is_open(unit: Unit, tenant: str, job_id: str) -> bool:
+    """Whether the job, whose item is loaded, has not ended."""
     held = _read(unit, tenant, job_id)
-    return None if held is None or held.finished else held.created_at
+    return held is not None and not held.finished
 
 
 def forget_request(unit: Unit, tenant: str, job_id: str) -> None:

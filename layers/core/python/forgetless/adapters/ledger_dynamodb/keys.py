@@ -184,7 +184,10 @@ def _delete_entries(unit: Unit, key: ApiKey) -> None:
 def _expire(unit: Unit, place: item_keys.Key, before: str) -> ApiKey | None:
     """What is left of the key there, if it has ended and says more than that; the index may be out of date."""
     item = unit.get(place)
-    key = None if item is None else _load(place.pk.removeprefix("A#"), item)
+    try:
+        key = None if item is None else _load(place.pk.removeprefix("A#"), item)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None  # it is damaged, and must hold up no others
     if key is None or key == key.bare or not (key.revoked or (key.ends_at or _NEVER) <= before):
         return None
     _delete_entries(unit, key)

@@ -43,10 +43,9 @@ def needed(unit: Unit, messages: Sequence[Message]) -> list[Key]:
 
 
 def wait(unit: Unit, key: Key, since: str) -> None:
-    """Have the message's turn to expire come as if it had been created at `since`, if that is later."""
-    item = unit.get(key)
-    if item is not None and item["created"] < since and item["gsi1sk"] != (place := _queued(since, ref_of(item))):
-        unit.put(key, {**item, "gsi1sk": place})
+    """Have the message's turn to expire come as if it had been created at `since`."""
+    if (item := unit.get(key)) is not None:
+        unit.put(key, {**item, "gsi1sk": _queued(since, ref_of(item))})
 
 
 def _queued(at: str, ref: MessageRef) -> str:

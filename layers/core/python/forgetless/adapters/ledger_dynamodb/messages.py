@@ -26,6 +26,7 @@ from forgetless.domain.limits import HISTORIES_AT_ONCE, JOBS_AT_ONCE
 from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.portions import first_portion, weighed_portions
 from forgetless.domain.scope import Scope
+from forgetless.domain.times import later
 
 __all__ = ["MessageStore"]
 
@@ -120,9 +121,10 @@ class MessageStore(Store):
         queues = [self._table.queue_entries(queue, limits, page=limit) for queue in item_keys.EXPIRY_QUEUES]
         oldest = map(key_of, heapq.merge(*queues, key=lambda entry: str(entry["gsi1sk"])))
         looked_at, removed = islice(oldest, _MOST_LOOKED_AT), 0
-        # What stays, because an add still has to read it, moves on in its queue, so it holds up nothing.
+        # What stays, because an add still has to read it, is looked at again in an hour, so it holds up nothing.
+        again = later(before, 3600.0)
         while portion := list(islice(looked_at, min(limit - removed, _PORTION))):
-            removed += self._units.run(partial(erase_messages.expire, wanted=portion))
+            removed += self._units.run(partial(erase_messages.expire, wanted=portion, again=again))
         return removed
 
     def _first_of(self, tenant: str, refs: Sequence[MessageRef], most: int) -> tuple[list[Message], int]:

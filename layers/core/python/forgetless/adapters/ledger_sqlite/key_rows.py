@@ -5,6 +5,7 @@ The record in `body` is what counts. A version before schema 21 writes rows with
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from typing import Any
 
@@ -12,6 +13,8 @@ from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.domain.keys import ApiKey, Role, key_id
 
 __all__ = ["COLUMNS", "all_keys", "fill", "key_column", "load_key", "put_key"]
+
+_logger = logging.getLogger(__name__)
 
 #: tenant, id, when it was made, whether it is revoked, when it ends (NEVER: it does not; REVOKED: it has), and whether
 #: its record says no more than that it is revoked.
@@ -53,13 +56,22 @@ def fill(db: sqlite3.Connection) -> None:
     while rows := db.execute(query, (_AT_ONCE,)).fetchall():
         db.executemany(
             _FILL,
-            [(*_columns(from_blob(hash_), load(body), has_quotas=bool(quotas)), hash_) for hash_, body, quotas in rows],
+            [(*_columns_of(hash_, body, quotas), hash_) for hash_, body, quotas in rows],
         )
 
 
 def key_column(place: int, hash_: bytes, body: bytes, quotas: bytes | None) -> Any:
     """The value of a column, for the migration."""
-    return _columns(from_blob(hash_), load(body), has_quotas=bool(quotas))[place]
+    return _columns_of(hash_, body, quotas)[place]
+
+
+def _columns_of(hash_: bytes, body: bytes, quotas: bytes | None) -> tuple[bytes, str, str, int, str, int]:
+    """The columns of a row. One that cannot be read is nobody's: it must not stop the keys of all tenants."""
+    try:
+        return _columns(from_blob(hash_), load(body), has_quotas=bool(quotas))
+    except (AttributeError, LookupError, TypeError, ValueError):
+        _logger.warning("a row of the table keys cannot be read: it is nobody's", extra={"id": hash_.hex()[:8]})
+        return b"", key_id(from_blob(hash_)), "", 1, _REVOKED, 1
 
 
 def _columns(hash_: str, record: Any, *, has_quotas: bool) -> tuple[bytes, str, str, int, str, int]:
