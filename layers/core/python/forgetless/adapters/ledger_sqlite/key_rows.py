@@ -21,6 +21,8 @@ _logger = logging.getLogger(__name__)
 COLUMNS = ("tenant", "id", "created_at", "revoked", "ends_at", "bare")
 #: They sort after and before every time.
 _NEVER, _REVOKED = "~", ""
+#: A text, as names of tenants are blobs.
+_NOBODY = ""
 
 _PUT = f"INSERT OR REPLACE INTO keys (hash, body, quotas, {', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
 _FILL = f"UPDATE keys SET {', '.join(f'{name} = ?' for name in COLUMNS)} WHERE hash = ?"  # noqa: S608 - our own names
@@ -65,13 +67,13 @@ def key_column(place: int, hash_: bytes, body: bytes, quotas: bytes | None) -> A
     return _columns_of(hash_, body, quotas)[place]
 
 
-def _columns_of(hash_: bytes, body: bytes, quotas: bytes | None) -> tuple[bytes, str, str, int, str, int]:
+def _columns_of(hash_: bytes, body: bytes, quotas: bytes | None) -> tuple[bytes | str, str, str, int, str, int]:
     """The columns of a row. One that cannot be read is nobody's: it must not stop the keys of all tenants."""
     try:
         return _columns(from_blob(hash_), load(body), has_quotas=bool(quotas))
     except (AttributeError, LookupError, TypeError, ValueError):
         _logger.warning("a row of the table keys cannot be read: it is nobody's", extra={"id": hash_.hex()[:8]})
-        return b"", key_id(from_blob(hash_)), "", 1, _REVOKED, 1
+        return _NOBODY, key_id(from_blob(hash_)), "", 1, _REVOKED, 1
 
 
 def _columns(hash_: str, record: Any, *, has_quotas: bool) -> tuple[bytes, str, str, int, str, int]:
