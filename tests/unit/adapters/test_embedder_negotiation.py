@@ -101,6 +101,14 @@ def test_what_long_texts_are_refused_for_is_not_remembered_for_others() -> None:
     assert learnt.most_texts == 40
 
 
+def test_a_number_at_which_several_calls_with_long_texts_end_is_the_servers() -> None:
+    long = [f"{text} {'x' * 500}" for text in TEXTS]
+    server, learnt = Server(most=40), Learnt(128, taken=FIELDS)
+    for _ in range(8):
+        ask(server, learnt, long)
+    assert learnt.most_texts == 32
+
+
 def test_a_limit_that_the_refusal_names_is_taken_at_once(caplog: pytest.LogCaptureFixture) -> None:
     server, learnt = Server(most=10, tells=True), Learnt(128)
     ask(server, learnt, TEXTS)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 
 import pytest
 
 from forgetless.domain.errors import BusyError
 from forgetless.domain.heavy_work import HEAVY_BYTES, HEAVY_WORK, HeavyTurn, heavy_work
-from forgetless.ports.trace import Trace, begin_trace, name_tenant
+from forgetless.ports.trace import Trace, begin_trace, name_tenant, traced_job
 from tests.fakes.clock import FakeClock
 
 
@@ -44,12 +45,33 @@ def test_of_those_who_wait_the_tenant_that_has_worked_least_is_next() -> None:
     threads = []
     for number, owner in enumerate(("busy", "some", "busy", "new"), 1):
         threads.append(start(lambda owner=owner: work(owner)))  # type: ignore[misc]
-        until(lambda number=number: sum(turn._waiting.values()) == number)  # type: ignore[misc]
+        until(lambda number=number: sum(map(len, turn._waiting.values())) == number)  # type: ignore[misc]
     turn.give("")
     while any(thread.is_alive() for thread in threads):
         clock.advance(0.02)  # each is awaited for some milliseconds
         time.sleep(0.002)
     assert order == ["new", "some", "busy", "busy"]
+
+
+def test_those_of_one_owner_come_in_their_order() -> None:
+    clock = FakeClock()
+    turn, order = HeavyTurn(clock.monotonic), []
+    assert turn.take("")
+
+    def work(number: int) -> None:
+        assert turn.take("one")
+        order.append(number)
+        turn.give("one")
+
+    threads = []
+    for number in range(6):
+        threads.append(start(lambda number=number: work(number)))  # type: ignore[misc]
+        until(lambda number=number: sum(map(len, turn._waiting.values())) == number + 1)  # type: ignore[misc]
+    turn.give("")
+    while any(thread.is_alive() for thread in threads):
+        clock.advance(0.02)
+        time.sleep(0.002)
+    assert order == [*range(6)]
 
 
 def test_who_works_in_small_steps_is_awaited_for_a_moment_before_a_tenant_that_has_worked_more() -> None:
@@ -123,9 +145,17 @@ def test_a_body_may_fail_and_an_answer_may_not(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_owner_is_the_tenant_of_the_request() -> None:
-    begin_trace(Trace("r", "t"))
-    name_tenant("acme")
-    with heavy_work(HEAVY_BYTES):
-        time.sleep(0.01)
+    def request() -> None:
+        begin_trace(Trace("r", "t"))
+        name_tenant("acme")
+        with heavy_work(HEAVY_BYTES):
+            time.sleep(0.01)
+
+    copy_context().run(request)
     assert HEAVY_WORK._lately("acme", time.monotonic()) > 0.005
-    name_tenant("")
+
+
+def test_the_owner_is_the_tenant_of_the_job() -> None:
+    with traced_job("j", {}, tenant="jobs"), heavy_work(HEAVY_BYTES):
+        time.sleep(0.01)
+    assert HEAVY_WORK._lately("jobs", time.monotonic()) > 0.005

@@ -6,8 +6,8 @@ the number of texts, or one of the texts. They are told apart by asking again wi
 - A field that the refusal names is left out. If it names none, one retry goes without all fields that this server has
   never taken.
 - If that does not help, fewer texts are sent: as many as the refusal says, otherwise half of them. Other calls send as
-  few from then on only if the refusal says the number or all texts were short: what one tenant's long texts need
-  must not slow others.
+  few from then on only if the refusal says the number, all texts were short or several calls ended there: what one
+  tenant's long texts need must not slow others.
 - If a single text is refused, a control text decides. If it is refused as well, the server is at fault, and the call
   fails. Otherwise the text is: it has no vector, and all others are asked for as before.
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from forgetless.domain.errors import DependencyError
 from forgetless.domain.recipe import CONTROL_TEXT
@@ -33,6 +33,8 @@ MOST_REFUSED = 4
 _SMALL_BATCH = 8
 #: Requests of texts that are no longer than this are not refused because of what all texts have together.
 _SHORT_CHARS = 500
+#: So many calls with long texts that end at the same number show that it is the server's.
+_SEEN = 8
 
 Vectors = list[list[float] | None]
 
@@ -59,6 +61,8 @@ class Learnt:
     most_texts: int
     #: Fields that are not sent.
     omitted: frozenset[str] = frozenset()
+    #: How many calls with long texts have ended at each number of texts.
+    seen: dict[int, int] = field(default_factory=dict)
     #: Fields that the server has taken, which a refusal that names no field cannot mean.
     taken: frozenset[str] = frozenset()
 
@@ -110,12 +114,17 @@ class Negotiation:
         while len(vectors) < len(texts):
             vectors += self._step(texts[len(vectors) : len(vectors) + self._most])
         broke = self.refusal is not None and self.refusal.broke
-        # Where nobody has named a number, long texts may have been the reason, which other calls do not have.
-        certain = self._named_limit or max(map(len, texts), default=0) <= _SHORT_CHARS
-        if self._refused and not broke and certain and self._most < self._learnt.most_texts:
+        if self._refused and not broke and self._most < self._learnt.most_texts and self._is_certain(texts):
             self._learnt.most_texts = self._most
             _offer(f"takes at most {self._most} texts in a request", f"FORGETLESS_EMBEDDER_BATCH={self._most}")
         return vectors
+
+    def _is_certain(self, texts: Sequence[str]) -> bool:
+        """Whether the number of texts was refused. Of long texts, their length together may have been, in this call."""
+        if self._named_limit or max(map(len, texts), default=0) <= _SHORT_CHARS:
+            return True
+        self._learnt.seen[self._most] = seen = self._learnt.seen.get(self._most, 0) + 1
+        return seen >= _SEEN
 
     def _step(self, texts: Sequence[str]) -> Vectors:
         """The vectors of these texts; empty if they are to be asked for again in another way."""

@@ -92,7 +92,10 @@ class HttpLlm:
     ) -> Completion:
         end = self._clock.monotonic() + deadline_s
         asked = _digest(schema)
-        form = lasting = replace(self._form, format=max(self._form.format, self._formats.get(asked, 0)))
+        known = self._formats.pop(asked, 0)
+        if known:
+            self._formats[asked] = known  # the latest used is the last to be forgotten
+        form = lasting = replace(self._form, format=max(self._form.format, known))
         while True:
             body = form.body(self._model, messages, schema_name or "reply", schema)
             reply = self._post(body, end)

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 from forgetless.domain.errors import BusyError
 
-__all__ = ["HEAVY_BYTES", "HEAVY_WORK", "HeavyTurn", "heavy_work", "own_heavy_work"]
+__all__ = ["HEAVY_BYTES", "HEAVY_WORK", "HeavyTurn", "heavy_work", "heavy_work_of", "own_heavy_work"]
 
 #: To read or write so many bytes of JSON takes milliseconds, in which no other thread can run.
 HEAVY_BYTES = 500_000
@@ -39,6 +39,16 @@ def own_heavy_work(tenant: str) -> None:
     _owner.set(tenant)
 
 
+@contextmanager
+def heavy_work_of(tenant: str) -> Iterator[None]:
+    """`own_heavy_work` while the context is open."""
+    token = _owner.set(tenant)
+    try:
+        yield
+    finally:
+        _owner.reset(token)
+
+
 class HeavyTurn:
     """One turn, which several threads wait for; `clock` gives seconds."""
 
@@ -46,7 +56,8 @@ class HeavyTurn:
         self._clock = clock
         self._changed = threading.Condition()
         self._since: float | None = None
-        self._waiting: Counter[str] = Counter()
+        #: Who waits, by owner, in their order.
+        self._waiting: dict[str, deque[object]] = {}
         #: Seconds of work by owner, and when they were so many.
         self._worked: dict[str, tuple[float, float]] = {}
         #: Whose work ended last, and until when it is awaited again.
@@ -57,10 +68,10 @@ class HeavyTurn:
     def take(self, owner: str, *, patience_s: float = _PATIENCE_S) -> bool:
         """Wait for the turn; False if it did not come in time."""
         with self._changed:
-            give_up = self._clock() + patience_s
-            self._waiting[owner] += 1
+            give_up, ticket = self._clock() + patience_s, object()
+            self._waiting.setdefault(owner, deque()).append(ticket)
             try:
-                while (rest := self._rest(owner)) > 0:
+                while (rest := self._rest(owner, ticket)) > 0:
                     left = give_up - self._clock()
                     if left <= 0:
                         return False
@@ -71,7 +82,7 @@ class HeavyTurn:
                 self._count_idle(self._since)
                 return True
             finally:
-                self._waiting[owner] -= 1
+                self._waiting[owner].remove(ticket)
                 if not self._waiting[owner]:
                     del self._waiting[owner]
                 self._changed.notify_all()
@@ -108,9 +119,9 @@ class HeavyTurn:
             self._add(self._awaited[0], now - self._idle_since, now)
             self._idle_since = None
 
-    def _rest(self, owner: str) -> float:
-        """After how many seconds to look again whether it is this owner's turn; 0 if it is."""
-        if self._since is not None:
+    def _rest(self, owner: str, ticket: object) -> float:
+        """After how many seconds to look again whether it is the turn of this ticket; 0 if it is."""
+        if self._since is not None or self._waiting[owner][0] is not ticket:
             return _PATIENCE_S
         now = self._clock()
         mine = self._lately(owner, now)

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
-from forgetless.domain.heavy_work import own_heavy_work
+from forgetless.domain.heavy_work import heavy_work_of, own_heavy_work
 
 __all__ = ["TRACE", "Trace", "TraceFilter", "begin_trace", "current_trace", "name_tenant", "stored_trace", "traced_job"]
 
@@ -104,7 +104,8 @@ def traced_job(job_id: str, request: Mapping[str, Any], *, tenant: str) -> Itera
     """Run a tenant's job under the trace of its request. Jobs of earlier versions begin one of their own."""
     token = _current.set(replace(Trace.of(request.get(TRACE)), job_id=job_id, tenant=tenant))
     try:
-        yield
+        with heavy_work_of(tenant):
+            yield
     finally:
         _current.reset(token)
 

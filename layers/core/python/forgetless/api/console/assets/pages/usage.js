@@ -1,6 +1,6 @@
 // Usage: what was used by day or by key, and the quotas.
 
-import { call } from "../api.js";
+import { call, pageOf } from "../api.js";
 import { ErrorNote, Field, Loading } from "../components.js";
 import { number, t } from "../i18n.js";
 import { html, useState } from "../lib.js";
@@ -79,7 +79,7 @@ function nameOf(quota) {
 function Figures({ first, more, byKey }) {
   const [later, setLater] = useState([]);
   const [failure, setFailure] = useState(null);
-  const keys = useLoad((signal) => (byKey ? call("GET", "api-keys", { signal }) : Promise.resolve([])), [byKey]);
+  const keys = useLoad((signal) => (byKey ? allKeys(signal) : Promise.resolve([])), [byKey]);
   const labels = new Map((keys.data ?? []).map((key) => [key.id, key.label || key.key_prefix]));
   const rows = summed([first, ...later].flatMap((page) => page.usage), byKey ? "key_id" : "day");
   const cursor = (later.at(-1) ?? first).next_cursor;
@@ -111,4 +111,15 @@ function summed(rows, by) {
   }
   const order = by === "day" ? ([a], [b]) => (a < b ? 1 : -1) : ([, a], [, b]) => b.requests - a.requests;
   return [...sums].sort(order);
+}
+
+async function allKeys(signal) {
+  const found = [];
+  let cursor;
+  do {
+    const page = await pageOf("api-keys", { query: { cursor }, signal });
+    found.push(...page.items);
+    cursor = page.next;
+  } while (cursor);
+  return found;
 }
