@@ -191,8 +191,8 @@ ROOM = (
     Mutation(
         "imports: a memory has any number of sources",
         "domain/imported_memory.py",
-        "Kind.TEXTS: 1000, Kind.REFS: 1000}",
-        "}",
+        "most = most_sources if field.kind is Kind.REFS else _MOST.get(field.kind)",
+        "most = _MOST.get(field.kind)",
         ("tests/unit/service/transfer/test_event_transfer.py", "-k", "never_be_indexed"),
     ),
     Mutation(

@@ -39,10 +39,10 @@ _SMALL = f"at most {MAX_IMPORTED_BYTES:,} bytes of JSON, and {MAX_IMPORTED_VALUE
 _MAX_DEPTH = 100
 
 
-def check_imported(memory: Memory, *, most_chars: int) -> None:
+def check_imported(memory: Memory, *, most_chars: int, most_sources: int = 1000) -> None:
     """Raise InvalidRequestError, which names the field, if the memory could never be stored or indexed.
 
-    Its text has at most `most_chars` characters.
+    Its text has at most `most_chars` characters, and it comes from at most `most_sources` messages.
     """
     for field in STORED:
         value = getattr(memory, field.name)
@@ -53,7 +53,8 @@ def check_imported(memory: Memory, *, most_chars: int) -> None:
             continue
         if not check(value):
             raise InvalidRequestError(f"memory.{field.name}: expected {expected}")
-        if field.name != "text" and (most := _MOST.get(field.kind)) is not None and len(value) > most:
+        most = most_sources if field.kind is Kind.REFS else _MOST.get(field.kind)
+        if field.name != "text" and most is not None and len(value) > most:
             raise InvalidRequestError(f"memory.{field.name}: expected {expected}, at most {most:,} long")
     if sum(map(len, memory.categories)) > MAX_IMPORTED_BYTES:
         raise InvalidRequestError(f"memory.categories: expected at most {MAX_IMPORTED_BYTES:,} characters in all")
@@ -290,7 +291,7 @@ _CHECKS: Mapping[Kind, tuple[Callable[[Any], bool], str]] = {
 }
 
 #: The most characters, or entries of a list. Each source is a row, all of them are written in one transaction.
-_MOST: Mapping[Kind, int] = {Kind.STRING: 20_000, Kind.TEXT: 20_000, Kind.TEXTS: 1000, Kind.REFS: 1000}
+_MOST: Mapping[Kind, int] = {Kind.STRING: 20_000, Kind.TEXT: 20_000, Kind.TEXTS: 1000}
 
 #: What an add may ask for in its own words.
 _INSTRUCTIONS = ("prompt", "agent_prompt", "includes", "excludes")

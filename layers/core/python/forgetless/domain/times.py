@@ -43,8 +43,8 @@ def later(time: str, seconds: float) -> str:
 
 
 def far_after(time: str) -> str:
-    """A day after `time`, a time of our clocks. What lies beyond is none of theirs: a client stated it."""
-    return later(time, 86_400.0)
+    """Two hours after `time`, a time of our clocks. What lies beyond is none of theirs: somebody stated it."""
+    return later(time, 7200.0)
 
 
 def just_after(time: str) -> str:

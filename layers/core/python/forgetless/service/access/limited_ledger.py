@@ -53,6 +53,8 @@ SHARED_KINDS = frozenset({"project"})
 NOT_ITS_WORK = "This key is limited to certain users and may not do this."
 #: The least that is read at once: a small page never means many small reads.
 _LEAST = 100
+#: How many pages are looked at to count documents.
+_MOST_PAGES = 20
 _PAGE = 500
 #: In so many places, at most, a limited key looks for the names of a user: each is a record of its own.
 _PLACES = 16
@@ -279,7 +281,13 @@ class LimitedLedger:
         return (found[:limit], after_document(found[limit - 1])) if len(found) > limit > 0 else (found, following)
 
     def count_documents(self, tenant: str, kind: str, *, limit: int) -> int:
-        return len(self.documents(tenant, kind, limit=limit)[0])
+        count, cursor = 0, None
+        for _ in range(_MOST_PAGES):
+            page, cursor = self.documents(tenant, kind, limit=limit, cursor=cursor)
+            count += len(page)
+            if cursor is None or count >= limit:
+                break
+        return min(count, limit)
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         self._check_document(tenant, kind, id_)

@@ -33,6 +33,8 @@ __all__ = ["BATCH", "EventImport", "ImportReport", "Numbered", "Payer"]
 
 #: The most lines that are stored at once: the memories among them in one transaction, the jobs in another.
 BATCH = 200
+#: As many sources a memory may have in any case.
+_MOST_SOURCES = 1000
 #: How many rows of memories and their sources one transaction writes, unless one memory has more.
 _ROWS_AT_ONCE = 2000
 #: How many bytes of a history are read at once.
@@ -174,9 +176,10 @@ class EventImport:
             raise InvalidRequestError("expected a JSON object")
         reads: Sequence[_Read] = [read_record(tenant, record)] if ours else self._foreign(tenant, record)
         most_chars = max(self._limits.message_chars, MAX_IMPORTED_CHARS)
+        most_sources = max(self._limits.messages, _MOST_SOURCES)
         for one in reads:
             if isinstance(one, Event):
-                check_imported(one.memory, most_chars=most_chars)
+                check_imported(one.memory, most_chars=most_chars, most_sources=most_sources)
                 note_id("memory_id", one.memory.id)
                 note_scope(one.memory.scope)
             else:
