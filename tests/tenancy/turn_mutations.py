@@ -117,7 +117,7 @@ TURNS = (
     _turn(
         "sweep looks after erasures for any time",
         "service/jobs/erase.py",
-        "if self._clock.monotonic() >= give_up:\n                break\n            count",
+        "if self._clock.monotonic() >= give_up:\n                break\n            looked_at",
         "if False:\n                break\n            count",
         *_ERASURES,
         "taken_long",
