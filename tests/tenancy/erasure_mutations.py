@@ -21,6 +21,7 @@ def _stays(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
     return Mutation(f"stays of something deleted: {name}", file, old, new, tests)
 
 
+_WALKS = ("tests/unit/service/erasures/test_entity_walks.py", "-k")
 _ANSWERS = ("tests/contract/ledger/test_stored_answers.py", "-k")
 _ANSWERS_FILE = "adapters/ledger_dynamodb/idempotency_records.py"
 _BOUNDED = (
@@ -250,9 +251,47 @@ ERASURES = (
     _stays(
         "counters of ids that an erasure does not name, after a kill",
         "service/jobs/erase.py",
-        "return place.target > 2 * len(erasure.targets) + place.late",
-        "return place.target > 2 * len(erasure.targets)",
-        "tests/erasure/test_kills_dynamodb.py",
+        "if not self._walks.needed(erasure):",
+        "if True:",
+        *_WALKS,
+        "a_death_left",
+    ),
+    _stays(
+        "counters of ids that an erasure does not name, because it notes nothing before it removes",
+        "service/jobs/erase.py",
+        "stopped=over, before=note)",
+        "stopped=over)",
+        *_WALKS,
+        "a_death_left",
+    ),
+    _stays(
+        "counters that a walk had passed before they were empty",
+        "service/jobs/erase.py",
+        "walk=self._walks.following(tenant))",
+        "walk=self._walks.following(tenant) - 1)",
+        *_WALKS,
+        "that_began_after",
+    ),
+    Mutation(
+        "erasures: one of nothing walks through all ids of the tenant",
+        "service/jobs/erase.py",
+        "if not self._walks.needed(erasure):",
+        "if False:",
+        (*_WALKS, "of_nothing"),
+    ),
+    Mutation(
+        "erasures: each walks by itself",
+        "service/jobs/erase.py",
+        "            if self._has_company(erasure):",
+        "            if False:",
+        (*_WALKS, "share_one_walk"),
+    ),
+    Mutation(
+        "erasures: sweep starts a late pass beside one that waits",
+        "service/jobs/erase.py",
+        "if job is None or not job.finished:",
+        "if job is None:",
+        (*_WALKS, "no_further_late_job"),
     ),
     _stays(
         "a request of an export that was stored after the erasure's look",

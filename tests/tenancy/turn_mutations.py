@@ -12,6 +12,7 @@ __all__ = ["TURNS"]
 _TURNS = "tests/contract/ledger/test_turns.py"
 _ERASURES = ("tests/unit/service/erasures/test_erasures_in_turn.py", "-k")
 _QUEUES = "adapters/ledger_dynamodb/turn_queues.py"
+_SCALE = ("tests/contract/ledger/test_turn_scale.py", "-k")
 
 
 def _turn(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
@@ -56,6 +57,38 @@ TURNS = (
         "version_before_are_found",
     ),
     _turn(
+        "DynamoDB reads all that is due to remove some",
+        "adapters/ledger_dynamodb/documents.py",
+        "return self._due(map(key_of, entries), now, limit)",
+        "return self._due(map(key_of, list(entries)), now, limit)",
+        *_SCALE,
+        "with_a_query_for_each_portion",
+    ),
+    _turn(
+        "each portion of stuck jobs reads those before it",
+        _QUEUES,
+        'Between(f"{self.after}{_LOWEST}" if self.after else IN_TURN,',
+        "Between(IN_TURN,",
+        *_SCALE,
+        "stuck_job_of_many_tenants",
+    ),
+    _turn(
+        "a sweep leaves out jobs of the version before",
+        _QUEUES,
+        "yield from sorted(those, key=_place)",
+        "yield from those",
+        *_SCALE,
+        "although_they_change",
+    ),
+    _turn(
+        "metrics of DynamoDB do not see the oldest job",
+        _QUEUES,
+        "return sorted(found, key=_placed)[:number]",
+        "return found[:number]",
+        *_SCALE,
+        "finds_the_oldest",
+    ),
+    _turn(
         "of more tenants than come at once, always the same come",
         "domain/documents.py",
         "random.sample(lists, len(lists)) if len(lists) > limit else lists",
@@ -84,7 +117,7 @@ TURNS = (
     _turn(
         "sweep looks after erasures for any time",
         "service/jobs/erase.py",
-        "if self._clock.monotonic() >= give_up:\n                break\n            count",
+        "if self._clock.monotonic() >= give_up:\n                break\n            looked_at",
         "if False:\n                break\n            count",
         *_ERASURES,
         "taken_long",

@@ -12,6 +12,7 @@ from forgetless.adapters.ledger_dynamodb.table import Table as DynamoTable
 from forgetless.adapters.ledger_sqlite import documents as of_sqlite
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.times import later
 from forgetless.ports.ledger import Ledger
 from tests.contract.ledger.making import at
 
@@ -111,18 +112,18 @@ def test_a_cursor_of_somebody_else_is_refused(ledger: Ledger) -> None:
         ledger.documents("acme", "webhook", limit=3, cursor="nonsense")
 
 
-def test_what_is_due_is_found_over_all_tenants_longest_first(ledger: Ledger) -> None:
-    ledger.put_document(a_document("later", due_at=at(30)))
-    ledger.put_document(a_document("second", due_at=at(7)))
+def test_what_is_due_is_found_over_all_tenants_the_oldest_hour_first(ledger: Ledger) -> None:
+    ledger.put_document(a_document("later", due_at=later(at(30), 3600.0)))
+    ledger.put_document(a_document("second", due_at=later(at(7), 3600.0)))
     ledger.put_document(a_document("first", tenant="other", due_at=at(5)))
     ledger.put_document(a_document("never"))
     ledger.put_document(a_document("else", kind="export", due_at=at(1)))
-    assert [one.id for one in ledger.due_documents("webhook", now=at(7), limit=9)] == ["first", "second"]
-    assert [one.id for one in ledger.due_documents("webhook", now=at(7), limit=1)] == ["first"]
+    assert [one.id for one in ledger.due_documents("webhook", now=later(at(7), 3600.0), limit=9)] == ["first", "second"]
+    assert [one.id for one in ledger.due_documents("webhook", now=later(at(7), 3600.0), limit=1)] == ["first"]
     first = ledger.document("other", "webhook", "first")
     assert first is not None
     ledger.put_document(replace(first, version=2, due_at=None))
-    assert [one.id for one in ledger.due_documents("webhook", now=at(7), limit=9)] == ["second"]
+    assert [one.id for one in ledger.due_documents("webhook", now=later(at(7), 3600.0), limit=9)] == ["second"]
 
 
 def test_what_is_due_is_found_in_turn_so_that_nobody_hides_the_others(ledger: Ledger) -> None:

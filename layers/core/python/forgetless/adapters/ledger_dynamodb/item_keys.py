@@ -84,6 +84,7 @@ __all__ = [
     "total",
     "totals",
     "turn",
+    "turn_of",
     "usage",
     "usage_partition",
 ]
@@ -349,7 +350,12 @@ def queued(tenant: str, since: str, order: str = "") -> str:
 
 def turn(tenant: str, time: str, order: str) -> str:
     """The sort key in a queue that is read in turn: by hour, then by tenant, then by time."""
-    return f"{IN_TURN}{time[:HOUR]}#{part(tenant)}#{time}#{order}"
+    return turn_of(part(tenant), time, order)
+
+
+def turn_of(tenant_part: str, time: str, order: str) -> str:
+    """`turn` for a tenant that is a part of a key already."""
+    return f"{IN_TURN}{time[:HOUR]}#{tenant_part}#{time}#{order}"
 
 
 def queue_of(queues: tuple[str, ...], word: str) -> str:

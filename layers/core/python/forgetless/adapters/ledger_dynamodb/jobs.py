@@ -14,7 +14,7 @@ from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.leases import first_slot, take_slot
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, part_keys, portions
-from forgetless.adapters.ledger_dynamodb.turn_queues import Look, by_age, time_and_id
+from forgetless.adapters.ledger_dynamodb.turn_queues import Look, in_order
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit, body_bytes
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import in_turn
@@ -97,9 +97,8 @@ class JobStore(Store):
         return self._units.run(lambda unit: _update(unit, job, held, used))
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int, after: Job | None = None) -> list[Job]:
-        begin = "" if after is None else _sort_key(after.created_at, after.id)
-        look = Look(since="" if after is None else after.created_at)
-        entries = (one for one in by_age(self._table, item_keys.OPEN_QUEUES, look) if time_and_id(one) > begin)
+        look = Look(after="" if after is None else _turn(after))
+        entries = in_order(self._table, item_keys.OPEN_QUEUES, look, page=limit)
         stuck = chain.from_iterable(
             self._stuck_among([key_of(entry) for entry in some], now, pending_before)
             for some in portions(entries, min(_SOME, max(limit, 1)))
@@ -236,8 +235,7 @@ def _put(unit: Unit, job: Job) -> None:
     ends = unit.expiry.of_job(job)
     item: Item = {"tenant": to_blob(job.tenant), "created": job.created_at, **ends}
     if not job.finished:
-        place = item_keys.turn(job.tenant, job.created_at, item_keys.part(job.id))
-        item |= {"gsi1pk": item_keys.queue_of(item_keys.OPEN_QUEUES, job.id), "gsi1sk": place}
+        item |= {"gsi1pk": item_keys.queue_of(item_keys.OPEN_QUEUES, job.id), "gsi1sk": _turn(job)}
     elif job.state is JobState.FAILED:
         place = _sort_key(job.updated_at, job.id)
         item |= {"gsi1pk": item_keys.queue_of(item_keys.FAILED_QUEUES, job.id), "gsi1sk": place}
@@ -257,6 +255,10 @@ def _put(unit: Unit, job: Job) -> None:
 def _load(item: Item, body: bytes) -> Job:
     job, _, request = body.partition(_BETWEEN)
     return load_job(from_blob(item["tenant"]), job, request)
+
+
+def _turn(job: Job) -> str:
+    return item_keys.turn(job.tenant, job.created_at, item_keys.part(job.id))
 
 
 def _sort_key(created_at: str, job_id: str) -> str:

@@ -12,16 +12,18 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
-from forgetless.adapters.ledger_dynamodb.item_keys import HOUR, IN_TURN, Key
+from forgetless.adapters.ledger_dynamodb.item_keys import HOUR, IN_TURN, Key, turn_of
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, key_of
 
-__all__ = ["Look", "TurnQueues", "by_age", "time_and_id"]
+__all__ = ["Look", "TurnQueues", "by_hour", "in_order", "oldest"]
 
 #: The least number of keys in a page. A tenant that has fewer shares its page with the next ones.
 _PAGE = 100
+#: How many pages of each queue are looked at for the oldest entries.
+_OLDEST_PAGES = 10
 #: How many pages of all queues one look in turn reads: about two seconds.
 _MOST_PAGES = 500
 #: How many entries of earlier versions a look sees, the oldest first. There are about 7,000 in one page.
@@ -36,12 +38,12 @@ _OLD = '"'
 class Look:
     """What a reader wants: entries with a time up to `until` (None: all), and of a tenant in an hour at most `each`.
 
-    It is shown none of an hour before `since`, and none of earlier versions before it.
+    With `after`, a sort key of the new form, only what has a place after it.
     """
 
     until: str | None = None
     each: int | None = None
-    since: str = ""
+    after: str = ""
 
     def wants(self, time: str, number: int) -> bool:
         """Whether an entry is wanted that is this one of its tenant in its hour."""
@@ -51,12 +53,13 @@ class Look:
     def new(self) -> Between:
         """The sort keys of new entries that may be wanted."""
         last = "" if self.until is None else f"{self.until[:HOUR]}#"
-        return Between(f"{IN_TURN}{self.since[:HOUR]}", f"{IN_TURN}{last}{_HIGHEST}")
+        return Between(f"{self.after}{_LOWEST}" if self.after else IN_TURN, f"{IN_TURN}{last}{_HIGHEST}")
 
     @property
     def old(self) -> Between:
-        """The sort keys of wanted entries of earlier versions; their sort keys continue after the time."""
-        return Between(self.since or _OLD, _HIGHEST if self.until is None else f"{self.until}~")
+        """The sort keys of wanted entries of earlier versions, from the hour of `after` on; the time comes first."""
+        hour = self.after[len(IN_TURN) :][:HOUR]
+        return Between(hour or _OLD, _HIGHEST if self.until is None else f"{self.until}~")
 
 
 class TurnQueues:
@@ -96,23 +99,48 @@ class TurnQueues:
                     return
 
 
-def by_age(table: Table, queues: Sequence[str], look: Look) -> Iterator[Item]:
-    """The entries of all tenants, the oldest first; an hour is read when it is reached."""
-    streams = [_new(table, queue, look) for queue in queues]
-    streams += [table.queue_entries(queue, look.old, page=_PAGE) for queue in queues]
-    merged = heapq.merge(*streams, key=lambda entry: _time(entry)[:HOUR])
-    for _, entries in groupby(merged, key=lambda entry: _time(entry)[:HOUR]):
-        yield from sorted(entries, key=_placed)
+def by_hour(table: Table, queue: str, look: Look, *, page: int) -> Iterator[Item]:
+    """The entries of all tenants, the oldest hour first, in any order within it; read in pages of about so many keys.
+
+    However much an hour has, nothing is read but the pages that are asked for.
+    """
+    streams = (table.queue_entries(queue, look.old, page=max(page, _PAGE)), _new(table, queue, look, page))
+    return heapq.merge(*streams, key=_hour)
 
 
-def _new(table: Table, queue: str, look: Look) -> Iterator[Item]:
-    for wanted, _ in _pages(table, queue, look, look.new):
+def in_order(table: Table, queues: Sequence[str], look: Look, *, page: int) -> Iterator[Item]:
+    """`by_hour` of several queues in the order of the new sort keys: within an hour tenant by tenant.
+
+    This order does not change when an entry of an earlier version gets its new key. Of such entries, an hour is held.
+    """
+    new = [_new(table, queue, look, page) for queue in queues]
+    old = [_old_in_order(table.queue_entries(queue, look.old, page=max(page, _PAGE))) for queue in queues]
+    return (entry for entry in heapq.merge(*new, *old, key=_place) if _place(entry) > look.after)
+
+
+def oldest(table: Table, queues: Sequence[str], number: int) -> list[Item]:
+    """The oldest entries, up to so many. If the oldest hours have very many tenants, some of them are not looked at."""
+    look = Look(each=number)
+    pages = (islice(_pages(table, queue, look, look.new), _OLDEST_PAGES) for queue in queues)
+    found = [entry for wanted, _ in chain.from_iterable(pages) for entry in wanted]
+    for queue in queues:
+        found += islice(table.queue_entries(queue, look.old, page=max(number, _PAGE)), number)
+    return sorted(found, key=_placed)[:number]
+
+
+def _new(table: Table, queue: str, look: Look, page: int) -> Iterator[Item]:
+    for wanted, _ in _pages(table, queue, look, look.new, size=page):
         yield from wanted
 
 
-def _pages(table: Table, queue: str, look: Look, limits: Between) -> Iterator[tuple[list[Item], str]]:
+def _old_in_order(entries: Iterator[Item]) -> Iterator[Item]:
+    for _, those in groupby(entries, key=_hour):
+        yield from sorted(those, key=_place)
+
+
+def _pages(table: Table, queue: str, look: Look, limits: Between, *, size: int = 0) -> Iterator[tuple[list[Item], str]]:
     """What is wanted of each page, and the sort key at which the next one begins; empty after the last one."""
-    size = _PAGE if look.each is None else max(look.each + 1, _PAGE)
+    size = max(size, _PAGE, (look.each or 0) + 1)
     low, group, seen = limits.low, "", 0
     while low <= limits.high:
         page = list(islice(table.queue_entries(queue, Between(low, limits.high), page=size), size))
@@ -137,17 +165,26 @@ def _group(entry: Item) -> str:
 
 
 def _time(entry: Item) -> str:
-    return time_and_id(entry).partition("#")[0]
+    return _time_and_id(entry).partition("#")[0]
 
 
-def time_and_id(entry: Item) -> str:
+def _hour(entry: Item) -> str:
+    return _time(entry)[:HOUR]
+
+
+def _place(entry: Item) -> str:
+    """The sort key that the entry has, or gets with the next change of its item."""
+    return turn_of(_tenant(entry), *_time_and_id(entry).split("#", 1))
+
+
+def _time_and_id(entry: Item) -> str:
     """The end of the sort key, `time#id`, which earlier versions wrote alone."""
     return str(entry["gsi1sk"]).split("#", 2 if _is_new(entry) else 0)[-1]
 
 
 def _placed(entry: Item) -> tuple[str, Key]:
     """The entry's item after what orders it among others of its hour."""
-    return time_and_id(entry), key_of(entry)
+    return _time_and_id(entry), key_of(entry)
 
 
 def _is_new(entry: Item) -> bool:

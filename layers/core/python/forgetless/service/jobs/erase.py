@@ -7,7 +7,8 @@ What was accepted after the erasure stays. A pass may stop anywhere and begin ag
 An erasure is noted in the log of erasures before anybody is told of it, and before its ids leave the ledger.
 
 With a ledger that writers who began before the erasure may still write to (`late_writes_s`), the marker goes on hiding
-after the first pass. When no such writer can live any more, sweep starts passes until one finds nothing.
+after the first pass. When no such writer can live any more, sweep starts passes until one finds nothing. If any pass
+has removed memories, this one ends after a walk through the ids of the tenant (`service.jobs.entity_walks`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, BulkKind, Progress
@@ -29,6 +31,7 @@ from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.entity_walks import EntityWalks
 from forgetless.service.jobs.erase_exports import erase_exports, has_exports
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.removal import Removal, RemovalTask, Remover
@@ -47,6 +50,8 @@ _LOST_AFTER_S = 120.0
 #: At most this many erasures, of all tenants and of each, are looked after in one run of sweep, and for how long.
 _LOOKED_AT, _EACH = 1000, 100
 _LOOK_S = 5.0
+#: How long a pass that has found nothing lets other erasures of its tenant come as far, so that they share one walk.
+_GATHER_S = 30.0
 #: The namespace of the ids of erase jobs.
 _ERASE_JOBS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000003")
 
@@ -55,9 +60,8 @@ _ERASE_JOBS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000003")
 class _Place:
     """Where a pass is: the target, whether its memories are next (otherwise its messages), and the page.
 
-    After the last target come the exports, then the names of speakers, target by target, and in a late pass what is
-    kept of ids without memories. These have numbers of their own, so that a version without them takes such a place for
-    the end of a pass.
+    After the last target come the exports, then the names of speakers, target by target. These have numbers of their
+    own, so that a version without them takes such a place for the end of a pass.
     """
 
     target: int = 0
@@ -66,12 +70,15 @@ class _Place:
     #: How many messages this pass has removed, and whether it began when no writer from before the erasure could live.
     messages: int = 0
     late: bool = False
+    #: The number of the walk through the tenant's ids that it waits for, after it has found nothing; 0 before that.
+    walk: int = 0
     #: What it has done to memories.
     removal: Removal = field(default_factory=Removal)
 
     def cursor(self) -> dict[str, Any]:
-        """The place as the cursor of a bulk job."""
-        return {**{name: getattr(self, name) for name in self.__slots__}, "removal": self.removal.state()}
+        """The place as the cursor of a bulk job. A version that knows no walks can read it where there is none."""
+        names = (name for name in self.__slots__ if name != "walk" or self.walk)
+        return {**{name: getattr(self, name) for name in names}, "removal": self.removal.state()}
 
     @classmethod
     def of(cls, cursor: Mapping[str, Any]) -> _Place:
@@ -81,6 +88,11 @@ class _Place:
     def counts(self) -> dict[str, int]:
         """What the receipt counts besides memories."""
         return {"messages": self.messages}
+
+    @property
+    def waits(self) -> bool:
+        """Whether a pass that has been through everything has not ended."""
+        return bool(self.removal.held) or self.walk > 0
 
     def after(self, page: str | None) -> _Place:
         """The place after a page; `page` is None if it was the last one."""
@@ -107,6 +119,7 @@ class EraseWork:
     def __init__(self, *, ledger: Ledger, remover: Remover, clock: Clock, logbook: ErasureLogbook) -> None:
         self._ledger = ledger
         self._logbook = logbook
+        self._walks = EntityWalks(ledger=ledger, clock=clock)
         self._remover = remover
         self._clock = clock
 
@@ -131,8 +144,9 @@ class EraseWork:
         if not _is_through(erasure, place):
             return Progress(place.cursor(), place.removal.removed, job.total)
         place = self.finish(erasure, place, job.id, deadline=deadline)
-        if place.removal.held:
-            return Progress(place.cursor(), place.removal.removed, job.total)
+        if place.waits:
+            wait_s = _GATHER_S if place.walk > begin.walk and self._has_company(erasure) else 0.0
+            return Progress(place.cursor(), place.removal.removed, job.total, wait_s=wait_s)
         return self.ended(place)
 
     def ended(self, place: _Place, *, patience_s: float = SCRUB_PATIENCE_S) -> Progress:
@@ -146,7 +160,7 @@ class EraseWork:
         now = self._clock.monotonic()
         work = self.finish if through else self.step
         place = work(erasure, place, job_id, deadline=now)
-        ended = through and not place.removal.held
+        ended = through and not place.waits
         return Advance(None if ended else place.cursor(), place.removal.removed, place.messages)
 
     def start(self, erasure: Erasure) -> _Place:
@@ -155,14 +169,10 @@ class EraseWork:
         return _Place(late=age >= self._ledger.late_writes_s(), removal=self._remover.begin(erasure.tenant))
 
     def step(self, erasure: Erasure, place: _Place, job_id: str, *, deadline: float) -> _Place:
-        """Remove a page of messages, of memories or, at the end, of exports, of names of speakers and of empty ids.
+        """Remove a page of messages, of memories or, at the end, of exports and of names of speakers.
 
         After the deadline, it leaves what is held for a later step.
         """
-        if place.target > 2 * len(erasure.targets):
-            # A memory of who is erased may have been the last one of a run or an agent, which no target names.
-            page = self._ledger.clear_entities(erasure.tenant, limit=_STEP, cursor=place.page)
-            return replace(place, page=page, target=place.target + (page is None))
         if place.target > len(erasure.targets):
             page = self._erase_names(erasure, place)
             return replace(place, page=page, target=place.target + (page is None))
@@ -180,24 +190,52 @@ class EraseWork:
     def finish(self, erasure: Erasure, place: _Place, job_id: str, *, deadline: float) -> _Place:
         """End a pass that is through; then the marker stops to hide, if nothing can follow any more.
 
-        If something is still held then, the pass has not ended.
+        If something is still held then, or a walk has not ended, the pass has not ended.
         """
         removal = self._remover.finish(self._task(erasure, job_id, deadline), place.removal)
         place = replace(place, removal=removal)
         if place.removal.held:
             return place
-        found_nothing = place.late and not place.messages and not place.removal.removed
-        if self._ledger.late_writes_s() == 0.0 or found_nothing:
-            self._logbook.note(erasure)
-            expires_at = later(self._clock.now(), _KEPT_S)
-            self._ledger.end_erasure(erasure.tenant, erasure.number, expires_at=expires_at)
+        if self._ledger.late_writes_s():
+            if not place.late or place.messages or place.removal.removed:
+                return place
+            place = self._walked(erasure, place, deadline)
+            if place.walk:
+                return place
+        self._logbook.note(erasure)
+        expires_at = later(self._clock.now(), _KEPT_S)
+        self._ledger.end_erasure(erasure.tenant, erasure.number, expires_at=expires_at)
         return place
+
+    def _walked(self, erasure: Erasure, place: _Place, deadline: float) -> _Place:
+        """Go on with the walk that the erasure needs; the place names it until it has ended.
+
+        A memory of who is erased may have been the last one of a run or an agent, which no target names.
+        """
+        tenant = erasure.tenant
+        if not place.walk:
+            if not self._walks.needed(erasure):
+                return place
+            # All is removed, so a walk that begins from now on sees what was left.
+            place = replace(place, walk=self._walks.following(tenant))
+            if self._has_company(erasure):
+                return place
+        while not self._walks.has_ended(tenant, place.walk):
+            if self._clock.monotonic() >= deadline:
+                return place
+        self._walks.done(erasure)
+        return replace(place, walk=0)
+
+    def _has_company(self, erasure: Erasure) -> bool:
+        """Whether other erasures of the tenant have not ended either."""
+        return self._ledger.erasure_state(erasure.tenant).hiding > 1
 
     def _task(self, erasure: Erasure, job_id: str, deadline: float) -> RemovalTask:
         targets = [set(target.ids.items()) for target in erasure.targets]
         common = dict(set.intersection(*targets)) if targets else {}
         over = partial(self._is_over, deadline)
-        return RemovalTask(erasure.tenant, common, erasure.covers, job_id, stopped=over)
+        note = partial(self._walks.note, erasure)
+        return RemovalTask(erasure.tenant, common, erasure.covers, job_id, stopped=over, before=note)
 
     def _is_over(self, deadline: float) -> bool:
         return self._clock.monotonic() >= deadline
@@ -271,11 +309,11 @@ class Erasures:
         """Start the jobs of erasures that have none, and late passes; returns how many erasures were looked at."""
         late_s = self._ledger.late_writes_s()
         give_up = self._clock.monotonic() + _LOOK_S
-        count = 0
+        looked_at = 0
         for erasure in self._ledger.open_erasures(limit=_LOOKED_AT, each=_EACH):
             if self._clock.monotonic() >= give_up:
                 break
-            count += 1
+            looked_at += 1
             age = seconds_between(erasure.begun_at, self._clock.now())
             if age >= _LOST_AFTER_S and self._ledger.erasure_state(erasure.tenant).closed:
                 continue  # the deletion of its tenant removes the rows
@@ -284,8 +322,17 @@ class Erasures:
                 # Its request died, and has removed nobody knows how much.
                 start_erase_job(self._bulk, erasure, self._ledger.digest_key(), done_at_least=True)
             if late_s and age >= late_s:
-                start_erase_job(self._bulk, erasure, self._ledger.digest_key(), number=1 + int((age - late_s) // 60))
-        return count
+                self._start_late(erasure)
+        return looked_at
+
+    def _start_late(self, erasure: Erasure) -> None:
+        """Start the next late pass, if those before it have ended: one that waits needs no other beside it."""
+        for number in count(1):
+            job = self._bulk.job(erasure.tenant, erase_job_id(erasure, number))
+            if job is None:
+                start_erase_job(self._bulk, erasure, self._ledger.digest_key(), number=number)
+            if job is None or not job.finished:
+                return
 
     def _record(self, erasure: Erasure, progress: Progress, id_: str) -> None:
         """Record the job of an erasure that the request itself has finished, or start the job that goes on."""
@@ -314,8 +361,8 @@ def erase_job_id(erasure: Erasure, number: int = 0) -> str:
 
 
 def _is_through(erasure: Erasure, place: _Place) -> bool:
-    """Whether the pass has been through all targets, the exports and all names; a late one, through all ids as well."""
-    return place.target > 2 * len(erasure.targets) + place.late
+    """Whether the pass has been through all targets, the exports and all names."""
+    return place.target > 2 * len(erasure.targets)
 
 
 def _ended(job: Job, now: str) -> Job:

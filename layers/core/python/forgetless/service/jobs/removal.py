@@ -55,6 +55,8 @@ class RemovalTask:
     #: Whether nothing more may be removed, because the job has been cancelled or its time is over. It is asked after
     #: each transaction.
     stopped: Callable[[], bool] = lambda: False
+    #: Is called before anything is removed: what it writes is there when the first memory goes.
+    before: Callable[[], None] = lambda: None
 
     def covered(self, memories: Iterable[Memory]) -> tuple[list[Memory], int]:
         """Those of the memories that are covered, and how many of them were judged: at least the first one."""
@@ -205,6 +207,7 @@ class Remover:
         if not found:
             return removal
         if removal.many:
+            task.before()
             self._eraser.erase(found, request_name=task.name, announced=False)
             return replace(removal, removed=removal.removed + len(found))
         held = tuple(dict.fromkeys((*removal.held, *(memory.id for memory in found))))
@@ -245,6 +248,7 @@ class Remover:
             there = [covered[id_] for id_ in held[:few] if id_ in covered]
             if not there:
                 return few, 0
+            task.before()
             try:
                 self._eraser.erase(there, request_name=task.name, announced=announced)
             except VersionConflictError:
