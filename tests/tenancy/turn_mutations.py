@@ -118,7 +118,7 @@ TURNS = (
         "sweep looks after erasures for any time",
         "service/jobs/erase.py",
         "if self._clock.monotonic() >= give_up:\n                break\n            looked_at",
-        "if False:\n                break\n            count",
+        "if False:\n                break\n            looked_at",
         *_ERASURES,
         "taken_long",
     ),
