@@ -34,7 +34,7 @@ _POLL_S = 0.5
 _AHEAD_S = 1100.0
 #: Whoever holds a job now is given so long for it before it counts as dead, too.
 _WORK_S = 30.0
-_NEVER = "9999"
+_NEVER = "9999-12-31"
 _OWNER = "inside"
 
 

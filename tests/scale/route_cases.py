@@ -163,7 +163,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
     "GET /v1/event/{event_id}/": (Ask("/v1/event/<job>/"),),
     "POST /v1/event/{event_id}/retry/": (Ask("/v1/event/<job>/retry/", statuses=(409,)),),
     "DELETE /v1/event/{event_id}/": (Ask("/v1/event/<job>/", statuses=(409,)),),
-    "POST /v1/exports/": (Ask("/v1/exports/", {"schema": _SCHEMA, "filters": _ALICE}, statuses=(201,)),),
+    "POST /v1/exports/": (Ask("/v1/exports/", {"schema": _SCHEMA, "filters": _ALICE}, statuses=(201,), counts=True),),
     "POST /v1/exports/get/": (
         Ask("/v1/exports/get/", {"memory_export_id": "<export>"}, "by its id"),
         Ask("/v1/exports/get/", {"filters": _ALICE}, "by its filters", statuses=(200, 404)),

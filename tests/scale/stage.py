@@ -50,6 +50,8 @@ class Ask:
     statuses: tuple[int, ...] = (200,)
     #: It erases so much that the next case needs another ledger.
     destroys: bool = False
+    #: It counts records of which a tenant has only so many, in an index.
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

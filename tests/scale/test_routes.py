@@ -28,7 +28,7 @@ def test_a_route_costs_the_same_in_a_larger_ledger(stages: tuple[Stage, Stage], 
         assert stage.meter.exceeded or answer.status_code in case.statuses, answer.text[:500]
         return work
 
-    compare(stages, measure, REQUEST_MOST)
+    compare(stages, measure, REQUEST_MOST, counts=case.counts)
 
 
 @pytest.mark.parametrize(("tool", "case"), cases_of(TOOL_CASES))

@@ -24,6 +24,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from embedder.vector_cache import VectorCache
+from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.erasures import Target
 from forgetless.domain.key_limits import ANY
 from forgetless.domain.keys import ApiKey, Role, key_hash
@@ -270,6 +271,7 @@ def make_twins(folder: Path, view: View) -> Twins:
         (folder / name).mkdir()
         with _drawn("the beginning"):
             world = make_world(folder / name, lambda _messages: facts("Likes sesame tea"))
+            _give_key_of_digests(world)
             world.embedder = CachingEmbedder()
             world.__post_init__()
             api = TwinApi(world)
@@ -284,6 +286,13 @@ def make_twins(folder: Path, view: View) -> Twins:
     apis[1].draw = "the neighbours"
     ids = make_victim(apis[1], webhook)
     return Twins(view, *apis, ids)
+
+
+def _give_key_of_digests(world: World) -> None:
+    """The ledger draws it by itself, and ids of adds under an Idempotency-Key follow from it."""
+    assert isinstance(world.ledger, SqliteLedger)
+    query = "UPDATE secrets SET value = ? WHERE name = 'digests'"
+    world.ledger._connections.write(lambda db: db.execute(query, (bytes(32),)), durable=False)
 
 
 def _named(tenant: str) -> Message:
