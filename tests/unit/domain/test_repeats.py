@@ -67,7 +67,7 @@ def test_of_older_data_whose_words_are_erased_an_add_of_the_same_job_is_a_repeat
 
 
 def test_a_version_is_later_than_the_one_before_though_the_clock_ran_backwards() -> None:
-    now = replace(FIRST, updated_at="2026-01-01T10:00:00.000000+00:00")
+    now = replace(FIRST, version=2, updated_at="2026-01-01T10:00:00.000000+00:00")
     back = now.next_version("2026-01-01T09:00:00.000000+00:00", event_id="e")
     assert back.updated_at == "2026-01-01T10:00:00.000001+00:00"
     on = now.next_version("2026-01-01T11:00:00.000000+00:00", event_id="e")
@@ -75,7 +75,7 @@ def test_a_version_is_later_than_the_one_before_though_the_clock_ran_backwards()
 
 
 def test_the_end_of_the_calendar_is_no_error() -> None:
-    last = replace(FIRST, updated_at="9999-12-31T23:59:59.999999+00:00")
+    last = replace(FIRST, version=2, updated_at="9999-12-31T23:59:59.999999+00:00")
     assert last.next_version("2026-01-01T09:00:00.000000+00:00", event_id="e").updated_at == last.updated_at
 
 
