@@ -337,14 +337,14 @@ ROOM = (
     ),
     Mutation(
         "messages: an imported job has messages of any length together",
-        "domain/imported_messages.py",
+        "domain/imported_memory.py",
         "> MAX_IMPORTED_JOB_CHARS:",
         "> 1 << 60:",
         (_IMPORTED, "-k", "bound_together"),
     ),
     Mutation(
         "messages: an imported job has any number of them",
-        "domain/imported_messages.py",
+        "domain/imported_memory.py",
         "if len(messages) > (count := max(limits.messages, MAX_IMPORTED_MESSAGES)):",
         "if len(messages) > (count := 1 << 60):",
         (_IMPORTED, "-k", "bound_together"),
@@ -352,8 +352,8 @@ ROOM = (
     Mutation(
         "reads: what waits for the index is read whatever it weighs (SQLite)",
         "adapters/ledger_sqlite/memories.py",
-        "first_portion(rows, lambda row: len(row[-1]), most=HISTORIES_AT_ONCE)",
-        "first_portion(rows, lambda row: 0, most=HISTORIES_AT_ONCE)",
+        "lambda row: len(row[-1]), most=most",
+        "lambda row: 0, most=most",
         (_MESSAGES, "-k", "waits_for_the_index and sqlite"),
     ),
     Mutation(

@@ -14,17 +14,20 @@ from forgetless.domain.jobs import LLM_CALLS, RETRIED, Job, JobState
 from forgetless.domain.limits import (
     INT64,
     MAX_IMPORTED_BYTES,
+    MAX_IMPORTED_JOB_CHARS,
+    MAX_IMPORTED_MESSAGES,
     MAX_IMPORTED_RESULTS,
     MAX_IMPORTED_VALUES,
     MAX_MEMORY_ID_BYTES,
     MAX_WORD_CHARS,
+    RequestLimits,
 )
 from forgetless.domain.memory import MEMORY_ID, Memory, Message, MessageRef
 from forgetless.domain.memory_fields import GIVEN, STORED, Kind
 from forgetless.domain.metadata import count_values, metadata_bytes
 from forgetless.domain.times import timestamp
 
-__all__ = ["check_imported", "check_imported_job", "kept_request"]
+__all__ = ["check_imported", "check_imported_job", "check_imported_messages", "kept_request"]
 
 #: Control characters and lone surrogates, which no filter of the index can name.
 _NO_ID = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -99,6 +102,20 @@ def check_imported_job(job: Job, messages: Sequence[Message], *, prompt_chars: i
             )
         if job.state is not JobState.SUCCEEDED:
             _check_speaker(message)
+
+
+def check_imported_messages(messages: Sequence[Message], limits: RequestLimits) -> None:
+    """Raise InvalidRequestError if a job has too many messages, or they are too long together."""
+    if len(messages) > (count := max(limits.messages, MAX_IMPORTED_MESSAGES)):
+        raise InvalidRequestError(
+            f"messages: the job has {len(messages):,}; at most {count:,} are imported, or more if "
+            "FORGETLESS_MAX_MESSAGES allows it"
+        )
+    if (chars := sum(len(message.content) for message in messages)) > MAX_IMPORTED_JOB_CHARS:
+        raise InvalidRequestError(
+            f"messages: the job's messages have {chars:,} characters together; at most {MAX_IMPORTED_JOB_CHARS:,} are "
+            "imported"
+        )
 
 
 def kept_request(job: Job) -> Mapping[str, Any]:

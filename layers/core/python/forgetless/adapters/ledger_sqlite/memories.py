@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
@@ -292,12 +292,15 @@ class MemoryStore(Store):
         """The rows since before a time, and then those since a time that no clock of ours tells yet."""
         beyond = far_after(before)
 
-        def rows(db: sqlite3.Connection) -> Iterator[tuple[bytes, ...]]:
-            yield from db.execute(query, (*params, before, limit))
-            yield from db.execute(_BEYOND[query], (*params, beyond, limit))
+        def rows(db: sqlite3.Connection) -> Generator[tuple[bytes, ...], None, None]:
+            for asked, since in ((query, before), (_BEYOND[query], beyond)):
+                # A statement that is not read to its end goes on reading the log.
+                with contextlib.closing(db.execute(asked, (*params, since, limit))) as few:
+                    yield from few
 
         def look(db: sqlite3.Connection) -> list[tuple[bytes, ...]]:
-            return list(islice(until_heavy(rows(db), lambda row: len(row[-1]), most=most), limit))
+            with contextlib.closing(rows(db)) as found:
+                return list(islice(until_heavy(found, lambda row: len(row[-1]), most=most), limit))
 
         return self._connections.read(look)
 
@@ -310,12 +313,6 @@ class MemoryStore(Store):
         with contextlib.suppress(LedgerError):  # then the times may be those of memories that are gone
             self._connections.write(lambda db: totals.correct(db, stale), durable=False)
         return self._connections.read(look)
-
-
-def _first(db: sqlite3.Connection, query: str, params: Sequence[object]) -> list[tuple[bytes, ...]]:
-    """The first rows, each of which ends with a body, until they have HISTORIES_AT_ONCE bytes."""
-    with contextlib.closing(db.execute(query, params)) as rows:
-        return first_portion(rows, lambda row: len(row[-1]), most=HISTORIES_AT_ONCE)[0]
 
 
 def _append(

@@ -27,6 +27,7 @@ from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ErasureStore
 from forgetless.service.access.key_guesses import KeyGuesses
+from forgetless.service.access.key_pages import KEYS_AT_ONCE, one_by_one
 from forgetless.service.access.tenant_quotas import KeyLedger, copied_to_keys, held_quotas
 from forgetless.service.document_change import change_document
 
@@ -40,7 +41,6 @@ _CACHE_SIZE = 1024
 USED_RESOLUTION_S = 600.0
 #: The kind of the documents that hold `last_used_at`. They are apart from the keys, so a use cannot undo a revocation.
 USE = "key-use"
-_PAGE = 200
 
 _logger = logging.getLogger(__name__)
 
@@ -240,12 +240,7 @@ class KeyService:
 
     def each(self, tenant: str) -> Iterator[KeyStatus]:
         """The same, page by page."""
-        cursor: str | None = None
-        while True:
-            found, cursor = self.page(tenant, limit=_PAGE, cursor=cursor)
-            yield from found
-            if cursor is None:
-                return
+        return one_by_one(lambda cursor: self.page(tenant, limit=KEYS_AT_ONCE, cursor=cursor))
 
     def revoke(self, tenant: str, key_id: str) -> ApiKey:
         """Revoke a key of the tenant: in this process at once, in other processes within CACHE_S.

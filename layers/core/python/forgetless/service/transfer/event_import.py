@@ -10,8 +10,12 @@ from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, read_record
-from forgetless.domain.imported_memory import check_imported, check_imported_job, kept_request
-from forgetless.domain.imported_messages import check_imported_messages
+from forgetless.domain.imported_memory import (
+    check_imported,
+    check_imported_job,
+    check_imported_messages,
+    kept_request,
+)
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import MAX_IMPORTED_CHARS, RequestLimits
